@@ -1,0 +1,190 @@
+//! One published layer: its features, an R-tree over their boxes, and their prepared edges.
+
+use super::feature::{Feature, LayerInfo, LayerKind};
+use crate::geometry::containment::PreparedPolygon;
+use crate::geometry::geodesic;
+use geo::{Coord, Rect};
+use rstar::{AABB, RTree, RTreeObject};
+use std::collections::HashMap;
+
+/// A feature's place in its layer: the index into [`Layer::features`].
+pub type FeatureIndex = u32;
+
+#[derive(Debug)]
+struct Entry {
+    index: FeatureIndex,
+    envelope: AABB<[f64; 2]>,
+}
+
+impl RTreeObject for Entry {
+    type Envelope = AABB<[f64; 2]>;
+    fn envelope(&self) -> Self::Envelope {
+        self.envelope
+    }
+}
+
+/// An immutable layer. Features are sorted by code, so the lowest index is the lowest code.
+#[derive(Debug)]
+pub struct Layer {
+    info: LayerInfo,
+    generation: u64,
+    features: Vec<Feature>,
+    prepared: Vec<PreparedPolygon>,
+    tree: RTree<Entry>,
+    by_code: HashMap<String, FeatureIndex>,
+}
+
+impl Layer {
+    /// Builds the layer as of a generation. Features without any ring are left out: they hold no
+    /// position.
+    pub fn new(info: LayerInfo, generation: u64, mut features: Vec<Feature>) -> Self {
+        use rayon::prelude::*;
+        features.retain(|f| f.geometry.iter().any(|p| !p.exterior().0.is_empty()));
+        features.sort_by(|a, b| a.code.cmp(&b.code).then(a.id.cmp(&b.id)));
+        let prepared: Vec<PreparedPolygon> =
+            features.par_iter().filter_map(|f| PreparedPolygon::new(&f.geometry)).collect();
+        debug_assert_eq!(prepared.len(), features.len());
+        let entries = prepared
+            .iter()
+            .zip(0..)
+            .map(|(p, index)| Entry { index, envelope: envelope(p.bounds()) })
+            .collect();
+        let mut by_code = HashMap::with_capacity(features.len());
+        for (index, feature) in (0..).zip(&features) {
+            by_code.entry(feature.code.clone()).or_insert(index);
+        }
+        Self { info, generation, features, prepared, tree: RTree::bulk_load(entries), by_code }
+    }
+
+    pub fn info(&self) -> &LayerInfo {
+        &self.info
+    }
+
+    /// The generation that last changed this layer.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// All features, sorted by code.
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
+    /// The feature at an index that this layer gave.
+    pub fn feature(&self, index: FeatureIndex) -> &Feature {
+        &self.features[index as usize]
+    }
+
+    /// The feature with this code; the first where several share it.
+    pub fn by_code(&self, code: &str) -> Option<&Feature> {
+        self.by_code.get(code).map(|&index| self.feature(index))
+    }
+
+    /// The index of the feature with this code.
+    pub fn index_of(&self, code: &str) -> Option<FeatureIndex> {
+        self.by_code.get(code).copied()
+    }
+
+    /// Every feature that holds the position (half-open rule), lowest code first.
+    pub fn hits_at(&self, position: Coord, hits: &mut Vec<FeatureIndex>) {
+        hits.clear();
+        if !position.x.is_finite() || !position.y.is_finite() {
+            return;
+        }
+        let here = AABB::from_point([position.x, position.y]);
+        hits.extend(
+            self.tree
+                .locate_in_envelope_intersecting(&here)
+                .map(|entry| entry.index)
+                .filter(|&index| self.prepared[index as usize].contains(position)),
+        );
+        hits.sort_unstable();
+    }
+
+    /// The one owner of the position: of the features that hold it, the one of lowest code.
+    pub fn owner_at(&self, position: Coord) -> Option<FeatureIndex> {
+        if !position.x.is_finite() || !position.y.is_finite() {
+            return None;
+        }
+        let here = AABB::from_point([position.x, position.y]);
+        let mut owner: Option<FeatureIndex> = None;
+        for entry in self.tree.locate_in_envelope_intersecting(&here) {
+            let lower = owner.is_none_or(|best| entry.index < best);
+            if lower && self.prepared[entry.index as usize].contains(position) {
+                owner = Some(entry.index);
+            }
+        }
+        owner
+    }
+
+    /// Whether a feature of this layer holds the position.
+    pub fn feature_contains(&self, index: FeatureIndex, position: Coord) -> bool {
+        self.prepared[index as usize].contains(position)
+    }
+
+    /// The bounding box of a feature, degrees.
+    pub fn bounds_of(&self, index: FeatureIndex) -> Rect {
+        self.prepared[index as usize].bounds()
+    }
+
+    /// The bounding box of the layer, degrees; `None` when it is empty.
+    pub fn bounds(&self) -> Option<Rect> {
+        let envelope = self.tree.root().envelope();
+        (self.tree.size() > 0).then(|| {
+            let ([w, s], [e, n]) = (envelope.lower(), envelope.upper());
+            Rect::new(Coord { x: w, y: s }, Coord { x: e, y: n })
+        })
+    }
+
+    /// Every feature whose box meets the given box, in no particular order.
+    pub fn in_box(&self, bounds: Rect) -> impl Iterator<Item = FeatureIndex> + '_ {
+        let envelope = envelope(bounds);
+        self.tree.locate_in_envelope_intersecting(&envelope).map(|e| e.index).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Distance in metres from a position to the border of a feature.
+    pub fn border_distance_m(&self, index: FeatureIndex, position: Coord) -> f64 {
+        self.feature(index)
+            .geometry
+            .iter()
+            .flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()))
+            .flat_map(|ring| ring.lines())
+            .map(|edge| geodesic::distance_to_segment_m(position, edge.start, edge.end))
+            .fold(f64::INFINITY, f64::min)
+    }
+
+    /// The features within a distance in metres of a position, nearest first; one that holds the
+    /// position is at 0. Equal distances go by code.
+    pub fn within_m(&self, position: Coord, distance_m: f64) -> Vec<(FeatureIndex, f64)> {
+        if !position.x.is_finite() || !position.y.is_finite() || !distance_m.is_finite() {
+            return Vec::new();
+        }
+        let (east, north) = geodesic::metres_per_degree(position.y);
+        let reach = Coord { x: distance_m / east.max(1.0) * 1.01, y: distance_m / north * 1.01 };
+        let bounds = Rect::new(position - reach, position + reach);
+        let mut near: Vec<(FeatureIndex, f64)> = self
+            .in_box(bounds)
+            .map(|index| {
+                let inside = self.feature_contains(index, position);
+                (index, if inside { 0.0 } else { self.border_distance_m(index, position) })
+            })
+            .filter(|&(_, distance)| distance <= distance_m)
+            .collect();
+        near.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        near
+    }
+
+    /// The nearest feature within a distance in metres.
+    pub fn nearest(&self, position: Coord, distance_m: f64) -> Option<(FeatureIndex, f64)> {
+        self.within_m(position, distance_m).into_iter().next()
+    }
+
+    /// Whether positions have one owner here.
+    pub fn is_partition(&self) -> bool {
+        self.info.kind == LayerKind::Partition
+    }
+}
+
+fn envelope(bounds: Rect) -> AABB<[f64; 2]> {
+    AABB::from_corners([bounds.min().x, bounds.min().y], [bounds.max().x, bounds.max().y])
+}

@@ -1,0 +1,8 @@
+//! The in-memory world: published boundary layers as one immutable snapshot, and what stands at a
+//! position or under a polygon.
+
+pub mod category;
+pub mod feature;
+pub mod layer;
+pub mod lookup;
+pub mod overlay;

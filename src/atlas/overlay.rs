@@ -1,0 +1,1 @@
+//! Areas of land by category and class under a polygon.

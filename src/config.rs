@@ -1,0 +1,1 @@
+//! Where the product keeps its things and how it is started.

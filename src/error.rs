@@ -1,0 +1,1 @@
+//! The errors a user sees.

@@ -1,0 +1,9 @@
+//! Pure geometry: coordinate reference systems, geodesic measures, exact containment, repair.
+//!
+//! Everything inside the product is CGCS2000 longitude/latitude in degrees (EPSG:4490), x = longitude.
+
+pub mod containment;
+pub mod crs;
+pub mod gcj02;
+pub mod geodesic;
+pub mod repair;

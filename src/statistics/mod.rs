@@ -1,0 +1,1 @@
+//! Land areas and reports, computed in polars frames.

@@ -1,0 +1,1 @@
+//! PostgreSQL/PostGIS through Diesel: private cluster, migrations, one file per aggregate, change feed.

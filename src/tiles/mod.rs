@@ -1,0 +1,1 @@
+//! Vector tiles from the snapshot: address, simplification, clipping, encoding, heat grid, cache.
