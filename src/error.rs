@@ -122,9 +122,12 @@ impl From<crate::geometry::crs::CrsError> for Fault {
         use crate::geometry::crs::CrsError;
         let en = error.to_string();
         match error {
-            CrsError::Unknown(name) => {
-                Self::new(FaultKind::Invalid, "crs_unknown", format!("无法识别的坐标系：{name}"), en)
-            }
+            CrsError::Unknown(name) => Self::new(
+                FaultKind::Invalid,
+                "crs_unknown",
+                format!("无法识别的坐标系：{name}"),
+                en,
+            ),
             CrsError::OutOfRange(x, y, crs) => Self::new(
                 FaultKind::Invalid,
                 "out_of_range",

@@ -197,6 +197,9 @@ CREATE TABLE cases (
     homestead_m2     double precision NOT NULL DEFAULT 0,
     mine_m2          double precision NOT NULL DEFAULT 0,
     generation       bigint NOT NULL,
+    -- The names of the place, and who answered for it, when the case was dispatched.
+    place            jsonb NOT NULL DEFAULT '{}',
+    responsible      jsonb,
     assignee_id      uuid REFERENCES people,
     found_by         text,
     candidates       jsonb NOT NULL DEFAULT '[]',
@@ -205,6 +208,8 @@ CREATE TABLE cases (
     demolished_m2    double precision CHECK (demolished_m2 >= 0),
     demolished_at    timestamptz,
     closed_at        timestamptz,
+    -- When the present step is due; an open case past it is overdue.
+    due_at           timestamptz,
     imported         boolean NOT NULL DEFAULT false,
     -- For followers of the feed: everything at or after the oldest running transaction is read again.
     changed_xid      xid8 NOT NULL DEFAULT pg_current_xact_id()
@@ -213,6 +218,8 @@ CREATE INDEX cases_by_time ON cases (reported_at DESC, id DESC);
 CREATE INDEX cases_by_party ON cases (party_id_number) WHERE party_id_number IS NOT NULL;
 CREATE INDEX cases_by_assignee ON cases (assignee_id, status);
 CREATE INDEX cases_by_change ON cases (changed_xid);
+-- For possible duplicates: open cases near a position.
+CREATE INDEX cases_open_by_position ON cases (lat, lon) WHERE closed_at IS NULL;
 CREATE INDEX cases_by_town ON cases (town_code);
 CREATE INDEX cases_by_village ON cases (village_code);
 

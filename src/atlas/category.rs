@@ -4,7 +4,19 @@ use serde::{Deserialize, Serialize};
 
 /// A land category. `basic_farmland` is a layer of its own laid over the parcels; the others
 /// follow from the parcel's class code (GB/T 21010-2017 and the third national land survey).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
     /// 永久基本农田

@@ -139,7 +139,11 @@ impl Layer {
     /// Every feature whose box meets the given box, in no particular order.
     pub fn in_box(&self, bounds: Rect) -> impl Iterator<Item = FeatureIndex> + '_ {
         let envelope = envelope(bounds);
-        self.tree.locate_in_envelope_intersecting(&envelope).map(|e| e.index).collect::<Vec<_>>().into_iter()
+        self.tree
+            .locate_in_envelope_intersecting(&envelope)
+            .map(|e| e.index)
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     /// Distance in metres from a position to the border of a feature.

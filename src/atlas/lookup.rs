@@ -44,7 +44,11 @@ impl Atlas {
     }
 
     /// The same atlas with some layers replaced, as of a later generation.
-    pub fn with_layers(&self, generation: u64, changed: impl IntoIterator<Item = Arc<Layer>>) -> Self {
+    pub fn with_layers(
+        &self,
+        generation: u64,
+        changed: impl IntoIterator<Item = Arc<Layer>>,
+    ) -> Self {
         let mut layers = self.layers.clone();
         layers.extend(changed.into_iter().map(|l| (l.info().name.clone(), l)));
         Self { generation, layers }
@@ -73,11 +77,13 @@ impl Atlas {
 
     /// The land category at a position.
     pub fn category_at(&self, position: Coord) -> Category {
-        let in_farmland = self.layer(layers::BASIC_FARMLAND).is_some_and(|l| l.owner_at(position).is_some());
+        let in_farmland =
+            self.layer(layers::BASIC_FARMLAND).is_some_and(|l| l.owner_at(position).is_some());
         if in_farmland {
             return Category::BasicFarmland;
         }
-        let parcel = self.layer(layers::PARCEL).and_then(|l| Some(l.feature(l.owner_at(position)?)));
+        let parcel =
+            self.layer(layers::PARCEL).and_then(|l| Some(l.feature(l.owner_at(position)?)));
         Category::of_class(parcel.and_then(|p| p.class_code.as_deref()))
     }
 

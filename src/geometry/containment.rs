@@ -77,7 +77,8 @@ impl PreparedPolygon {
             Self { bounds, slabs_per_degree, starts: Box::default(), edges: Box::default() };
 
         let slabs_of = |edge: &[Coord; 2]| {
-            let (a, b) = (prepared.slab(edge[0].y, slab_count), prepared.slab(edge[1].y, slab_count));
+            let (a, b) =
+                (prepared.slab(edge[0].y, slab_count), prepared.slab(edge[1].y, slab_count));
             a.min(b)..=a.max(b)
         };
         let mut starts = vec![0u32; slab_count + 1];
@@ -145,7 +146,9 @@ mod tests {
     #[test]
     fn a_checkerboard_owns_its_vertices_edges_and_inside_once() {
         let square = |x: f64, y: f64| {
-            MultiPolygon::new(vec![polygon![(x: x, y: y), (x: x + 1.0, y: y), (x: x + 1.0, y: y + 1.0), (x: x, y: y + 1.0)]])
+            MultiPolygon::new(vec![
+                polygon![(x: x, y: y), (x: x + 1.0, y: y), (x: x + 1.0, y: y + 1.0), (x: x, y: y + 1.0)],
+            ])
         };
         let board: Vec<_> =
             (0..4).flat_map(|i| (0..4).map(move |j| square(i as f64, j as f64))).collect();

@@ -67,7 +67,9 @@ impl Crs {
         match self {
             Self::Epsg(code) => match code {
                 4610 | 2327..=2390 | 4603 => Some(UnknownShift::Xian1980),
-                4214 | 2401..=2442 | 21413..=21463 | 21473..=21483 => Some(UnknownShift::Beijing1954),
+                4214 | 2401..=2442 | 21413..=21463 | 21473..=21483 => {
+                    Some(UnknownShift::Beijing1954)
+                }
                 _ => None,
             },
             Self::Definition(text) => {
@@ -118,11 +120,8 @@ impl FromStr for Crs {
     fn from_str(text: &str) -> Result<Self, CrsError> {
         let text = text.trim();
         let unknown = || CrsError::Unknown(text.chars().take(80).collect());
-        let name: String = text
-            .to_ascii_lowercase()
-            .chars()
-            .filter(|c| !matches!(c, '-' | '_' | ' '))
-            .collect();
+        let name: String =
+            text.to_ascii_lowercase().chars().filter(|c| !matches!(c, '-' | '_' | ' ')).collect();
         match name.as_str() {
             "cgcs2000" | "epsg:4490" => return Ok(Self::Cgcs2000),
             "wgs84" | "epsg:4326" | "ogc:crs84" => return Ok(Self::Wgs84),
@@ -137,7 +136,11 @@ impl FromStr for Crs {
             || text.starts_with('{')
             || (text.contains('[') && text.ends_with(']'));
         // PROJ would also read a file name or a URN here: only texts that define a CRS pass.
-        if is_definition && text.len() <= 20_000 && !text.contains("+init") && !text.contains("grids") {
+        if is_definition
+            && text.len() <= 20_000
+            && !text.contains("+init")
+            && !text.contains("grids")
+        {
             Ok(Self::Definition(text.to_string()))
         } else {
             Err(unknown())
@@ -279,7 +282,9 @@ mod tests {
         assert_eq!(crs("EPSG:4214"), Some(UnknownShift::Beijing1954));
         assert_eq!(crs("EPSG:4549"), None);
         assert_eq!(
-            crs(r#"GEOGCS["GCS_Xian_1980",DATUM["D_Xian_1980",SPHEROID["Xian_1980",6378140,298.257]]]"#),
+            crs(
+                r#"GEOGCS["GCS_Xian_1980",DATUM["D_Xian_1980",SPHEROID["Xian_1980",6378140,298.257]]]"#
+            ),
             Some(UnknownShift::Xian1980)
         );
     }
