@@ -1,0 +1,260 @@
+//! A case as the map and other in-memory readers need it, and the filter over cases.
+
+use crate::atlas::category::Category;
+use std::fmt;
+use uuid::Uuid;
+
+/// Declares an enumeration whose names are those of the API, the store and files.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name used in the API, the store and files.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// Reads the name given by `as_str`.
+            pub fn parse(name: &str) -> Option<Self> {
+                match name { $($word => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// This value in a [`Choice`].
+            pub const fn bit(self) -> u16 {
+                1 << self as u16
+            }
+        }
+    };
+}
+
+words!(
+    /// Where a case stands.
+    CaseStatus {
+        Dispatched = "dispatched",
+        OnSite = "on_site",
+        Stopped = "stopped",
+        Demolishing = "demolishing",
+        CloseApplied = "close_applied",
+        Closed = "closed",
+        Rejected = "rejected",
+        Duplicate = "duplicate",
+        Transferred = "transferred",
+    }
+);
+words!(
+    /// What is unlawful about a case.
+    CaseNature {
+        IllegalLandUse = "illegal_land_use",
+        IllegalConstruction = "illegal_construction",
+        Both = "both",
+    }
+);
+words!(
+    /// How a case was found.
+    CaseSource {
+        Patrol = "patrol",
+        Public = "public",
+        Satellite = "satellite",
+        Assigned = "assigned",
+    }
+);
+
+/// The codes of the place a case was dispatched to; all `None` where it has none (未定位).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct CasePlace {
+    pub city: Option<Box<str>>,
+    pub district: Option<Box<str>>,
+    /// The functional area whose town has left the district.
+    pub functional_area: Option<Box<str>>,
+    pub town: Option<Box<str>>,
+    pub village: Option<Box<str>>,
+    pub cell: Option<Box<str>>,
+}
+
+impl CasePlace {
+    /// Whether an area answers for this place. A district (6 digits) does not answer for the towns
+    /// that a functional area has taken; a city (`…00`) also answers for cases without a place.
+    pub fn is_within(&self, area: &str) -> bool {
+        let is = |code: &Option<Box<str>>| code.as_deref() == Some(area);
+        if is(&self.city)
+            || is(&self.functional_area)
+            || is(&self.town)
+            || is(&self.village)
+            || is(&self.cell)
+        {
+            return true;
+        }
+        if is(&self.district) {
+            return self.functional_area.is_none();
+        }
+        let unplaced = self.city.is_none() && self.cell.is_none();
+        if unplaced {
+            return area.len() == 6 && area.ends_with("00");
+        }
+        // A code between the levels, e.g. a part of a village's cells.
+        let deepest = self.cell.as_deref().or(self.village.as_deref());
+        area.len() >= 9 && deepest.is_some_and(|code| code.starts_with(area))
+    }
+}
+
+/// The current state of a case, as far as maps and lists need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseRecord {
+    pub id: Uuid,
+    /// The number people say on the phone.
+    pub number: Box<str>,
+    /// CGCS2000 degrees.
+    pub lon: f64,
+    pub lat: f64,
+    /// Time of report, seconds since 1970 UTC.
+    pub reported_at: i64,
+    pub status: CaseStatus,
+    pub nature: CaseNature,
+    pub source: Option<CaseSource>,
+    /// None where the case has no place.
+    pub category: Option<Category>,
+    /// m²; none where nobody has measured.
+    pub area_m2: Option<f64>,
+    pub assignee: Option<Uuid>,
+    pub place: CasePlace,
+    pub version: u32,
+}
+
+/// The day in Asia/Shanghai of a time, counted from 1970-01-01. China keeps +08:00 all year since
+/// 1992; no case is older.
+pub fn shanghai_day(unix_seconds: i64) -> i32 {
+    let day = unix_seconds.saturating_add(8 * 3600).div_euclid(86_400);
+    i32::try_from(day).unwrap_or(if day < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// A set of values of one enumeration; empty means any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Choice(u16);
+
+impl Choice {
+    pub const ANY: Self = Self(0);
+
+    /// Adds a value by its bit.
+    pub fn insert(&mut self, bit: u16) {
+        self.0 |= bit;
+    }
+
+    /// Whether a value (its bit; 0 where the case has none) is chosen.
+    #[inline]
+    pub fn admits(self, bit: u16) -> bool {
+        self.0 == 0 || self.0 & bit != 0
+    }
+}
+
+/// The bit of a category in a [`Choice`].
+pub fn category_bit(category: Category) -> u16 {
+    1 << category as u16
+}
+
+/// Which cases are meant. The default is all of them. It is part of cache keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct CaseFilter {
+    /// First and last day of report in Asia/Shanghai, both included ([`shanghai_day`]).
+    pub from: Option<i32>,
+    pub to: Option<i32>,
+    pub status: Choice,
+    pub nature: Choice,
+    pub category: Choice,
+    pub source: Choice,
+    /// Code of an area, functional area or cell.
+    pub area: Option<Box<str>>,
+    pub assignee: Option<Uuid>,
+    /// The area the viewer answers for; `None` sees everything. Never from the viewer's request.
+    pub scope: Option<Box<str>>,
+}
+
+/// A word of a filter that means nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownWord(pub String);
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "unknown value {:?}", self.0)
+    }
+}
+
+impl Choice {
+    /// Reads a comma-separated list, each word through `bit_of`.
+    pub fn parse(list: &str, bit_of: impl Fn(&str) -> Option<u16>) -> Result<Self, UnknownWord> {
+        let mut choice = Self::ANY;
+        for word in list.split(',').map(str::trim) {
+            choice
+                .insert(bit_of(word).ok_or_else(|| UnknownWord(word.chars().take(40).collect()))?);
+        }
+        Ok(choice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(codes: [&str; 6]) -> CasePlace {
+        let code = |c: &str| (!c.is_empty()).then(|| c.into());
+        let [city, district, functional_area, town, village, cell] = codes;
+        CasePlace {
+            city: code(city),
+            district: code(district),
+            functional_area: code(functional_area),
+            town: code(town),
+            village: code(village),
+            cell: code(cell),
+        }
+    }
+
+    #[test]
+    fn functional_area_stands_beside_its_district() {
+        let taken =
+            place(["350300", "350305", "350391", "350305101", "350305101200", "350305101200001"]);
+        for area in
+            ["350300", "350391", "350305101", "350305101200", "350305101200001", "3503051012000"]
+        {
+            assert!(taken.is_within(area), "{area}");
+        }
+        for area in ["350305", "350302", "35030510", "350305102", ""] {
+            assert!(!taken.is_within(area), "{area}");
+        }
+        let plain = place(["350300", "350305", "", "350305102", "350305102200", ""]);
+        assert!(plain.is_within("350305") && !plain.is_within("350391"));
+    }
+
+    #[test]
+    fn unplaced_cases_belong_to_the_city() {
+        let nowhere = CasePlace::default();
+        assert!(nowhere.is_within("350300"));
+        assert!(!nowhere.is_within("350302") && !nowhere.is_within("350305101"));
+    }
+
+    #[test]
+    fn days_are_those_of_shanghai() {
+        // 2024-01-01 00:00 +08:00 is 2023-12-31 16:00 UTC.
+        let midnight = 1_704_038_400;
+        assert_eq!(shanghai_day(midnight), 19_723);
+        assert_eq!(shanghai_day(midnight - 1), 19_722);
+        assert_eq!(shanghai_day(i64::MAX), i32::MAX);
+    }
+
+    #[test]
+    fn choices_are_read_by_name() {
+        let bit = |w: &str| CaseStatus::parse(w).map(CaseStatus::bit);
+        let choice = Choice::parse("closed, on_site", bit).unwrap();
+        assert!(
+            choice.admits(CaseStatus::Closed.bit()) && !choice.admits(CaseStatus::Stopped.bit())
+        );
+        assert!(Choice::ANY.admits(0) && !choice.admits(0));
+        assert!(Choice::parse("closed,", bit).is_err() && Choice::parse("x", bit).is_err());
+        for status in CaseStatus::ALL {
+            assert_eq!(CaseStatus::parse(status.as_str()), Some(*status));
+        }
+    }
+}
