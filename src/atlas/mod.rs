@@ -6,3 +6,4 @@ pub mod feature;
 pub mod layer;
 pub mod lookup;
 pub mod overlay;
+mod pieces;

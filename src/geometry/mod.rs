@@ -4,6 +4,8 @@
 
 pub mod containment;
 pub mod crs;
+pub mod cut;
 pub mod gcj02;
 pub mod geodesic;
 pub mod repair;
+pub mod side;
