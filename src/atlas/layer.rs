@@ -1,7 +1,9 @@
-//! One published layer: its features, an R-tree over their boxes, and their prepared edges.
+//! One published layer: its features, their prepared edges, and two indices: a directory of squares
+//! for positions, an R-tree over the boxes for everything else.
 
+use super::directory::Directory;
 use super::feature::{Feature, LayerInfo, LayerKind};
-use crate::geometry::containment::PreparedPolygon;
+use crate::geometry::containment::{self, PreparedPolygon};
 use crate::geometry::geodesic;
 use geo::{Coord, Rect};
 use rstar::{AABB, RTree, RTreeObject};
@@ -31,6 +33,8 @@ pub struct Layer {
     features: Vec<Feature>,
     prepared: Vec<PreparedPolygon>,
     tree: RTree<Entry>,
+    /// None in an empty or hopelessly overlapping layer: the tree answers then.
+    directory: Option<Directory>,
     by_code: HashMap<String, FeatureIndex>,
 }
 
@@ -49,11 +53,16 @@ impl Layer {
             .zip(0..)
             .map(|(p, index)| Entry { index, envelope: envelope(p.bounds()) })
             .collect();
+        let directory = {
+            let shapes: Vec<_> = features.iter().map(|f| &f.geometry).zip(&prepared).collect();
+            Directory::build(&shapes)
+        };
         let mut by_code = HashMap::with_capacity(features.len());
         for (index, feature) in (0..).zip(&features) {
             by_code.entry(feature.code.clone()).or_insert(index);
         }
-        Self { info, generation, features, prepared, tree: RTree::bulk_load(entries), by_code }
+        let tree = RTree::bulk_load(entries);
+        Self { info, generation, features, prepared, tree, directory, by_code }
     }
 
     pub fn info(&self) -> &LayerInfo {
@@ -87,34 +96,53 @@ impl Layer {
 
     /// Every feature that holds the position (half-open rule), lowest code first.
     pub fn hits_at(&self, position: Coord, hits: &mut Vec<FeatureIndex>) {
+        let Some(directory) = &self.directory else {
+            return self.tree_hits(position, hits, |index| self.feature_contains(index, position));
+        };
+        hits.clear();
+        hits.extend(
+            directory
+                .candidates(position)
+                .filter(|c| c.is_whole() || self.feature_contains(c.index(), position))
+                .map(|c| c.index()),
+        );
+    }
+
+    /// The one owner of the position: of the features that hold it, the one of lowest code.
+    pub fn owner_at(&self, position: Coord) -> Option<FeatureIndex> {
+        let Some(directory) = &self.directory else {
+            let mut hits = Vec::new();
+            self.hits_at(position, &mut hits);
+            return hits.first().copied();
+        };
+        directory
+            .candidates(position)
+            .find(|c| c.is_whole() || self.feature_contains(c.index(), position))
+            .map(|c| c.index())
+    }
+
+    /// The plain path, same answer as [`Layer::hits_at`]: every box that holds the position, every
+    /// edge of its polygon. The oracle of tests and benchmarks.
+    pub fn hits_by_tree(&self, position: Coord, hits: &mut Vec<FeatureIndex>) {
+        self.tree_hits(position, hits, |index| {
+            containment::contains(&self.feature(index).geometry, position)
+        });
+    }
+
+    fn tree_hits(
+        &self,
+        position: Coord,
+        hits: &mut Vec<FeatureIndex>,
+        holds: impl Fn(FeatureIndex) -> bool,
+    ) {
         hits.clear();
         if !position.x.is_finite() || !position.y.is_finite() {
             return;
         }
         let here = AABB::from_point([position.x, position.y]);
-        hits.extend(
-            self.tree
-                .locate_in_envelope_intersecting(&here)
-                .map(|entry| entry.index)
-                .filter(|&index| self.prepared[index as usize].contains(position)),
-        );
+        let boxes = self.tree.locate_in_envelope_intersecting(&here);
+        hits.extend(boxes.map(|entry| entry.index).filter(|&index| holds(index)));
         hits.sort_unstable();
-    }
-
-    /// The one owner of the position: of the features that hold it, the one of lowest code.
-    pub fn owner_at(&self, position: Coord) -> Option<FeatureIndex> {
-        if !position.x.is_finite() || !position.y.is_finite() {
-            return None;
-        }
-        let here = AABB::from_point([position.x, position.y]);
-        let mut owner: Option<FeatureIndex> = None;
-        for entry in self.tree.locate_in_envelope_intersecting(&here) {
-            let lower = owner.is_none_or(|best| entry.index < best);
-            if lower && self.prepared[entry.index as usize].contains(position) {
-                owner = Some(entry.index);
-            }
-        }
-        owner
     }
 
     /// Whether a feature of this layer holds the position.
@@ -125,6 +153,11 @@ impl Layer {
     /// The bounding box of a feature, degrees.
     pub fn bounds_of(&self, index: FeatureIndex) -> Rect {
         self.prepared[index as usize].bounds()
+    }
+
+    /// Bytes that the directory takes, for figures.
+    pub fn directory_bytes(&self) -> usize {
+        self.directory.as_ref().map_or(0, Directory::bytes)
     }
 
     /// The bounding box of the layer, degrees; `None` when it is empty.

@@ -13,6 +13,40 @@ use std::sync::Arc;
 pub struct Atlas {
     generation: u64,
     layers: BTreeMap<String, Arc<Layer>>,
+    known: KnownLayers,
+}
+
+/// The built-in layers, so that a look-up needs no search by name.
+#[derive(Debug, Default, Clone)]
+struct KnownLayers {
+    city: Option<Arc<Layer>>,
+    district: Option<Arc<Layer>>,
+    town: Option<Arc<Layer>>,
+    village: Option<Arc<Layer>>,
+    functional_area: Option<Arc<Layer>>,
+    cell: Option<Arc<Layer>>,
+    parcel: Option<Arc<Layer>>,
+    basic_farmland: Option<Arc<Layer>>,
+}
+
+impl KnownLayers {
+    fn of(all: &BTreeMap<String, Arc<Layer>>) -> Self {
+        let known = |name| all.get(name).cloned();
+        Self {
+            city: known(layers::CITY),
+            district: known(layers::DISTRICT),
+            town: known(layers::TOWN),
+            village: known(layers::VILLAGE),
+            functional_area: known(layers::FUNCTIONAL_AREA),
+            cell: known(layers::CELL),
+            parcel: known(layers::PARCEL),
+            basic_farmland: known(layers::BASIC_FARMLAND),
+        }
+    }
+}
+
+fn owner(layer: &Option<Arc<Layer>>, position: Coord) -> Option<FeatureIndex> {
+    layer.as_ref()?.owner_at(position)
 }
 
 /// What an [`Atlas`] says of a position. Areas are indices into their own layers.
@@ -40,7 +74,7 @@ impl Place {
 impl Atlas {
     pub fn new(generation: u64, layers: impl IntoIterator<Item = Arc<Layer>>) -> Self {
         let layers = layers.into_iter().map(|l| (l.info().name.clone(), l)).collect();
-        Self { generation, layers }
+        Self { generation, known: KnownLayers::of(&layers), layers }
     }
 
     /// The same atlas with some layers replaced, as of a later generation.
@@ -51,7 +85,7 @@ impl Atlas {
     ) -> Self {
         let mut layers = self.layers.clone();
         layers.extend(changed.into_iter().map(|l| (l.info().name.clone(), l)));
-        Self { generation, layers }
+        Self { generation, known: KnownLayers::of(&layers), layers }
     }
 
     /// The number of the last publish.
@@ -71,44 +105,39 @@ impl Atlas {
         self.layers.values().map(|l| l.info())
     }
 
-    fn owner_at(&self, layer: &str, position: Coord) -> Option<FeatureIndex> {
-        self.layer(layer)?.owner_at(position)
-    }
-
     /// The land category at a position.
     pub fn category_at(&self, position: Coord) -> Category {
-        let in_farmland =
-            self.layer(layers::BASIC_FARMLAND).is_some_and(|l| l.owner_at(position).is_some());
-        if in_farmland {
+        if owner(&self.known.basic_farmland, position).is_some() {
             return Category::BasicFarmland;
         }
-        let parcel =
-            self.layer(layers::PARCEL).and_then(|l| Some(l.feature(l.owner_at(position)?)));
-        Category::of_class(parcel.and_then(|p| p.class_code.as_deref()))
+        self.category_of_parcel(owner(&self.known.parcel, position))
+    }
+
+    fn category_of_parcel(&self, parcel: Option<FeatureIndex>) -> Category {
+        let feature =
+            self.known.parcel.as_ref().zip(parcel).map(|(layer, index)| layer.feature(index));
+        Category::of_class(feature.and_then(|f| f.class_code.as_deref()))
     }
 
     /// Everything about a position in CGCS2000 degrees; each level on its own layer.
     pub fn place_at(&self, position: Coord) -> Place {
         let mut functional_areas = Vec::new();
-        if let Some(layer) = self.layer(layers::FUNCTIONAL_AREA) {
+        if let Some(layer) = &self.known.functional_area {
             layer.hits_at(position, &mut functional_areas);
         }
-        let parcel = self.owner_at(layers::PARCEL, position);
-        let in_basic_farmland = self.owner_at(layers::BASIC_FARMLAND, position).is_some();
+        let parcel = owner(&self.known.parcel, position);
+        let in_basic_farmland = owner(&self.known.basic_farmland, position).is_some();
         let category = if in_basic_farmland {
             Category::BasicFarmland
         } else {
-            let class = parcel
-                .and_then(|index| self.layer(layers::PARCEL).map(|l| l.feature(index)))
-                .and_then(|feature| feature.class_code.as_deref());
-            Category::of_class(class)
+            self.category_of_parcel(parcel)
         };
         Place {
-            city: self.owner_at(layers::CITY, position),
-            district: self.owner_at(layers::DISTRICT, position),
-            town: self.owner_at(layers::TOWN, position),
-            village: self.owner_at(layers::VILLAGE, position),
-            cell: self.owner_at(layers::CELL, position),
+            city: owner(&self.known.city, position),
+            district: owner(&self.known.district, position),
+            town: owner(&self.known.town, position),
+            village: owner(&self.known.village, position),
+            cell: owner(&self.known.cell, position),
             functional_areas,
             parcel,
             in_basic_farmland,

@@ -2,6 +2,7 @@
 //! position or under a polygon.
 
 pub mod category;
+pub mod directory;
 pub mod feature;
 pub mod layer;
 pub mod lookup;

@@ -34,7 +34,8 @@ fn robust(c: Coord) -> RobustCoord<f64> {
     RobustCoord { x: c.x, y: c.y }
 }
 
-fn rings(polygons: &MultiPolygon) -> impl Iterator<Item = &LineString> {
+/// All rings of a multipolygon, shells and holes.
+pub fn rings(polygons: &MultiPolygon) -> impl Iterator<Item = &LineString> {
     polygons.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()))
 }
 
