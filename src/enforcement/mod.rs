@@ -4,6 +4,7 @@
 pub mod alarms;
 pub mod dispatch;
 pub mod intake;
+pub mod lookup;
 pub mod nature;
 pub mod people;
 pub mod permissions;
