@@ -1,6 +1,9 @@
 //! PostgreSQL/PostGIS through Diesel: private cluster, migrations, one file per aggregate, change feed.
 
+pub mod accounts;
+pub mod cases;
 pub mod cluster;
+pub mod geometry;
 mod migrate;
 pub mod schema;
 

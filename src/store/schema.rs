@@ -196,6 +196,8 @@ diesel::table! {
         homestead_m2 -> Float8,
         mine_m2 -> Float8,
         generation -> Int8,
+        place -> Jsonb,
+        responsible -> Nullable<Jsonb>,
         assignee_id -> Nullable<Uuid>,
         found_by -> Nullable<Text>,
         candidates -> Jsonb,
@@ -204,6 +206,7 @@ diesel::table! {
         demolished_m2 -> Nullable<Float8>,
         demolished_at -> Nullable<Timestamptz>,
         closed_at -> Nullable<Timestamptz>,
+        due_at -> Nullable<Timestamptz>,
         imported -> Bool,
     }
 }

@@ -1,0 +1,395 @@
+//! Cases: the present state, and the first events of their history.
+
+use super::geometry;
+use super::schema::{case_events, cases};
+use crate::atlas::category::CategoryAreas;
+use crate::enforcement::alarms::EarlierTakings;
+use crate::enforcement::permissions::Scope;
+use crate::error::{Fault, Result};
+use chrono::{DateTime, Datelike, Duration, Utc};
+use chrono_tz::Asia::Shanghai;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+use geo::{Coord, MultiPolygon};
+use postgis_diesel::types::{MultiPolygon as SqlMultiPolygon, Point};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A case as the store holds it; the geometry apart.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = cases)]
+pub struct CaseRow {
+    pub id: Uuid,
+    pub number: String,
+    pub version: i32,
+    pub status: String,
+    pub source: String,
+    pub patrol_kind: Option<String>,
+    pub nature: String,
+    pub use_: Option<String>,
+    pub party_name: Option<String>,
+    pub party_id_number: Option<String>,
+    pub party_is_cadre: bool,
+    pub area_m2: Option<f64>,
+    pub storeys: Option<i32>,
+    pub new_build: Option<bool>,
+    pub description: Option<String>,
+    pub input_x: f64,
+    pub input_y: f64,
+    pub input_crs: String,
+    pub lon: f64,
+    pub lat: f64,
+    pub accuracy_m: Option<f64>,
+    pub mocked: bool,
+    pub observed_at: DateTime<Utc>,
+    pub reported_at: DateTime<Utc>,
+    pub reporter_id: Option<Uuid>,
+    pub city_code: Option<String>,
+    pub district_code: Option<String>,
+    pub functional_area_code: Option<String>,
+    pub town_code: Option<String>,
+    pub village_code: Option<String>,
+    pub cell_code: Option<String>,
+    pub placed: String,
+    pub nearest_m: Option<f64>,
+    pub category: Option<String>,
+    pub basic_farmland_m2: f64,
+    pub farmland_m2: f64,
+    pub non_farmland_m2: f64,
+    pub homestead_m2: f64,
+    pub mine_m2: f64,
+    pub generation: i64,
+    pub place: Value,
+    pub responsible: Option<Value>,
+    pub assignee_id: Option<Uuid>,
+    pub found_by: Option<String>,
+    pub candidates: Value,
+    pub alarms: Value,
+    pub outcome: Option<String>,
+    pub demolished_m2: Option<f64>,
+    pub demolished_at: Option<DateTime<Utc>>,
+    pub closed_at: Option<DateTime<Utc>>,
+    pub due_at: Option<DateTime<Utc>>,
+    pub imported: bool,
+}
+
+impl CaseRow {
+    /// The areas by category, m².
+    pub fn areas(&self) -> CategoryAreas {
+        CategoryAreas {
+            basic_farmland: self.basic_farmland_m2,
+            farmland: self.farmland_m2,
+            non_farmland: self.non_farmland_m2,
+            homestead: self.homestead_m2,
+            mine: self.mine_m2,
+        }
+    }
+
+    /// Sets the areas by category, m².
+    pub fn set_areas(&mut self, areas: &CategoryAreas) {
+        self.basic_farmland_m2 = areas.basic_farmland;
+        self.farmland_m2 = areas.farmland;
+        self.non_farmland_m2 = areas.non_farmland;
+        self.homestead_m2 = areas.homestead;
+        self.mine_m2 = areas.mine;
+    }
+}
+
+/// One step in the history of a case.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = case_events)]
+pub struct EventRow {
+    pub case_id: Uuid,
+    pub seq: i32,
+    pub id: Uuid,
+    pub action: String,
+    pub actor_id: Option<Uuid>,
+    pub at: DateTime<Utc>,
+    pub observed_at: Option<DateTime<Utc>>,
+    pub lon: Option<f64>,
+    pub lat: Option<f64>,
+    pub accuracy_m: Option<f64>,
+    pub mocked: Option<bool>,
+    pub text: Option<String>,
+    pub attachments: Vec<Uuid>,
+    pub data: Value,
+}
+
+/// The next case number of a district in a year, e.g. `350302-2026-000123`. Held until the
+/// transaction ends, so numbers have no gaps.
+pub fn next_number(
+    conn: &mut PgConnection,
+    district_code: &str,
+    reported_at: DateTime<Utc>,
+) -> Result<String> {
+    take_numbers(conn, district_code, reported_at.with_timezone(&Shanghai).year(), 1)
+        .map(|last| number(district_code, reported_at, last))
+}
+
+/// Takes several numbers at once; gives the last of them.
+pub fn take_numbers(
+    conn: &mut PgConnection,
+    district_code: &str,
+    year: i32,
+    count: i32,
+) -> Result<i32> {
+    use super::schema::case_numbers as numbers;
+    let last = diesel::insert_into(numbers::table)
+        .values((
+            numbers::district_code.eq(district_code),
+            numbers::year.eq(year),
+            numbers::last.eq(count),
+        ))
+        .on_conflict((numbers::district_code, numbers::year))
+        .do_update()
+        .set(numbers::last.eq(numbers::last + count))
+        .returning(numbers::last)
+        .get_result(conn)?;
+    Ok(last)
+}
+
+/// A case number, as people say it on the phone.
+pub fn number(district_code: &str, reported_at: DateTime<Utc>, n: i32) -> String {
+    format!("{district_code}-{}-{n:06}", reported_at.with_timezone(&Shanghai).year())
+}
+
+/// Writes new cases with their first events.
+pub fn insert(
+    conn: &mut PgConnection,
+    rows: &[CaseRow],
+    footprints: &[(Uuid, MultiPolygon)],
+    events: &[EventRow],
+) -> Result<()> {
+    // One statement binds at most 65,535 values; a case has 54.
+    for chunk in rows.chunks(1000) {
+        diesel::insert_into(cases::table).values(chunk).execute(conn)?;
+    }
+    for (id, footprint) in footprints {
+        diesel::update(cases::table.find(id))
+            .set(cases::footprint.eq(Some(geometry::to_sql(footprint))))
+            .execute(conn)?;
+    }
+    for chunk in events.chunks(4000) {
+        diesel::insert_into(case_events::table).values(chunk).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// A case by its id.
+pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<CaseRow>> {
+    Ok(cases::table.find(id).select(CaseRow::as_select()).first(conn).optional()?)
+}
+
+/// The footprint of a case, where it has one.
+pub fn footprint(conn: &mut PgConnection, id: Uuid) -> Result<Option<MultiPolygon>> {
+    let found: Option<Option<SqlMultiPolygon<Point>>> =
+        cases::table.find(id).select(cases::footprint).first(conn).optional()?;
+    Ok(found.flatten().map(|polygons| geometry::from_sql(&polygons)))
+}
+
+/// The history of a case, oldest first.
+pub fn history(conn: &mut PgConnection, id: Uuid) -> Result<Vec<EventRow>> {
+    Ok(case_events::table
+        .filter(case_events::case_id.eq(id))
+        .order(case_events::seq)
+        .select(EventRow::as_select())
+        .load(conn)?)
+}
+
+/// What earlier cases of a party took. Two reports about one party wait for each other, or both
+/// would stay under the threshold.
+pub fn earlier_takings(conn: &mut PgConnection, party_id_number: &str) -> Result<EarlierTakings> {
+    use diesel::dsl::{count_star, sum};
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 42))")
+        .bind::<Text, _>(party_id_number)
+        .execute(conn)?;
+    let (cases, basic_farmland, farmland): (i64, Option<f64>, Option<f64>) = cases::table
+        .filter(cases::party_id_number.eq(party_id_number))
+        .filter(cases::status.ne_all(["rejected", "duplicate"]))
+        .select((count_star(), sum(cases::basic_farmland_m2), sum(cases::farmland_m2)))
+        .first(conn)?;
+    Ok(EarlierTakings {
+        cases: cases.try_into().unwrap_or(u32::MAX),
+        basic_farmland_m2: basic_farmland.unwrap_or(0.0),
+        farmland_m2: farmland.unwrap_or(0.0),
+    })
+}
+
+/// Within how many metres and days an open case of the same nature may be the same find.
+const DUPLICATE_WITHIN_M: f64 = 50.0;
+const DUPLICATE_WITHIN_DAYS: i64 = 30;
+
+/// Open cases that may be the same find, nearest first, with the distance in metres.
+pub fn possible_duplicates(
+    conn: &mut PgConnection,
+    position: Coord,
+    nature: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<(CaseRow, f64)>> {
+    use crate::geometry::geodesic::{distance_m, metres_per_degree};
+    let (east, north) = metres_per_degree(position.y);
+    let reach = (DUPLICATE_WITHIN_M / east.max(1.0), DUPLICATE_WITHIN_M / north);
+    let near: Vec<CaseRow> = cases::table
+        .filter(cases::lat.between(position.y - reach.1, position.y + reach.1))
+        .filter(cases::lon.between(position.x - reach.0, position.x + reach.0))
+        .filter(cases::closed_at.is_null())
+        .filter(cases::status.ne_all(["closed", "rejected", "duplicate", "transferred"]))
+        .filter(cases::nature.eq(nature))
+        .filter(cases::reported_at.gt(now - Duration::days(DUPLICATE_WITHIN_DAYS)))
+        .limit(50)
+        .select(CaseRow::as_select())
+        .load(conn)?;
+    let mut near: Vec<(CaseRow, f64)> = near
+        .into_iter()
+        .map(|case| {
+            let distance = distance_m(position, Coord { x: case.lon, y: case.lat });
+            (case, distance)
+        })
+        .filter(|(_, distance)| *distance <= DUPLICATE_WITHIN_M)
+        .collect();
+    near.sort_by(|a, b| a.1.total_cmp(&b.1));
+    Ok(near)
+}
+
+/// Which cases a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct CaseQuery {
+    /// West, south, east, north; degrees.
+    pub bbox: Option<[f64; 4]>,
+    /// An area filter works like a scope: see [`Scope::holds`].
+    pub area: Option<Scope>,
+    pub scope: Option<Scope>,
+    pub status: Vec<String>,
+    pub nature: Vec<String>,
+    pub category: Vec<String>,
+    pub source: Vec<String>,
+    /// Report time, `from` included, `to` excluded.
+    pub from: Option<DateTime<Utc>>,
+    pub to: Option<DateTime<Utc>>,
+    pub assignee: Option<Uuid>,
+    /// Part of number, party, description, village or cell code.
+    pub text: Option<String>,
+    /// The last case of the page before.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+    pub limit: i64,
+}
+
+/// A page of cases, newest first.
+pub fn list(conn: &mut PgConnection, query: &CaseQuery) -> Result<Vec<CaseRow>> {
+    Ok(filtered(query)
+        .order((cases::reported_at.desc(), cases::id.desc()))
+        .limit(query.limit)
+        .select(CaseRow::as_select())
+        .load(conn)?)
+}
+
+/// How many cases match, whatever the page.
+pub fn count(conn: &mut PgConnection, query: &CaseQuery) -> Result<i64> {
+    let all = CaseQuery { after: None, ..query.clone() };
+    Ok(filtered(&all).count().get_result(conn)?)
+}
+
+fn filtered(query: &CaseQuery) -> cases::BoxedQuery<'_, Pg> {
+    let mut found = cases::table.into_boxed();
+    for scope in [&query.scope, &query.area].into_iter().flatten() {
+        found = found.filter(within(scope));
+    }
+    if let Some([west, south, east, north]) = query.bbox {
+        found =
+            found.filter(cases::lon.between(west, east)).filter(cases::lat.between(south, north));
+    }
+    if !query.status.is_empty() {
+        found = found.filter(cases::status.eq_any(&query.status));
+    }
+    if !query.nature.is_empty() {
+        found = found.filter(cases::nature.eq_any(&query.nature));
+    }
+    if !query.category.is_empty() {
+        found = found.filter(cases::category.eq_any(&query.category));
+    }
+    if !query.source.is_empty() {
+        found = found.filter(cases::source.eq_any(&query.source));
+    }
+    if let Some(from) = query.from {
+        found = found.filter(cases::reported_at.ge(from));
+    }
+    if let Some(to) = query.to {
+        found = found.filter(cases::reported_at.lt(to));
+    }
+    if let Some(assignee) = query.assignee {
+        found = found.filter(cases::assignee_id.eq(assignee));
+    }
+    if let Some(text) = &query.text {
+        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let pattern = format!("%{escaped}%");
+        found = found.filter(
+            cases::number
+                .ilike(pattern.clone())
+                .or(cases::party_name.ilike(pattern.clone()).is_not_distinct_from(true))
+                .or(cases::description.ilike(pattern.clone()).is_not_distinct_from(true))
+                .or(cases::cell_code.ilike(pattern).is_not_distinct_from(true)),
+        );
+    }
+    if let Some((reported_at, id)) = query.after {
+        found = found.filter(
+            cases::reported_at
+                .lt(reported_at)
+                .or(cases::reported_at.eq(reported_at).and(cases::id.lt(id))),
+        );
+    }
+    found
+}
+
+/// The SQL twin of [`Scope::holds`].
+fn within(scope: &Scope) -> Box<dyn BoxableExpression<cases::table, Pg, SqlType = Bool>> {
+    fn is<C>(column: C, code: &str) -> Box<dyn BoxableExpression<cases::table, Pg, SqlType = Bool>>
+    where
+        C: ExpressionMethods + Expression<SqlType = diesel::sql_types::Nullable<Text>>,
+        C: BoxableExpression<cases::table, Pg, SqlType = diesel::sql_types::Nullable<Text>>
+            + 'static,
+        C: diesel::expression::ValidGrouping<
+                (),
+                IsAggregate = diesel::expression::is_aggregate::No,
+            >,
+    {
+        Box::new(column.is_not_distinct_from(Some(code.to_string())))
+    }
+    match scope {
+        Scope::City(code) => Box::new(is(cases::city_code, code).or(cases::city_code.is_null())),
+        Scope::District(code) => {
+            Box::new(is(cases::district_code, code).and(cases::functional_area_code.is_null()))
+        }
+        Scope::FunctionalArea(code) => is(cases::functional_area_code, code),
+        Scope::Town(code) => is(cases::town_code, code),
+        Scope::Village(code) => is(cases::village_code, code),
+        Scope::Nothing => Box::new(diesel::dsl::sql::<Bool>("FALSE")),
+    }
+}
+
+/// Whether a row lies inside a scope.
+pub fn is_within(row: &CaseRow, scope: &Scope) -> bool {
+    scope.holds(&crate::enforcement::dispatch::PlaceCodes {
+        city: row.city_code.clone(),
+        district: row.district_code.clone(),
+        functional_areas: row.functional_area_code.clone().into_iter().collect(),
+        town: row.town_code.clone(),
+        village: row.village_code.clone(),
+        cell: row.cell_code.clone(),
+    })
+}
+
+/// A number the store can keep.
+pub fn finite(
+    value: Option<f64>,
+    field: &str,
+    range: std::ops::RangeInclusive<f64>,
+) -> Result<Option<f64>> {
+    match value {
+        Some(v) if !v.is_finite() || !range.contains(&v) => {
+            Err(Fault::invalid(format!("{field} 超出允许范围"), format!("{field} is out of range"))
+                .field(field, format!("{} … {}", range.start(), range.end())))
+        }
+        other => Ok(other),
+    }
+}
