@@ -1,6 +1,7 @@
 //! The in-memory world: published boundary layers as one immutable snapshot, and what stands at a
 //! position or under a polygon.
 
+pub mod areas;
 pub mod category;
 pub mod directory;
 pub mod feature;

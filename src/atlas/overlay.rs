@@ -145,29 +145,27 @@ impl LandOverlay {
 impl Cover {
     /// Gives what the shares leave of the total to non-farmland without a parcel.
     ///
-    /// Shares can exceed the total by a hair: a long edge of the polygon is a geodesic, while the
-    /// pieces are cut along the straight line in degrees. Then non-farmland yields, the category
-    /// that is what the others leave; if it has too little, all shares yield in proportion.
+    /// Shares can miss or exceed the total by a hair: a long edge of the polygon is a geodesic,
+    /// while the pieces are cut along the straight line in degrees. Then non-farmland makes up for
+    /// it, the category that is what the others leave; if it has too little, all do in proportion.
     fn complete(total_m2: f64, mut shares: Vec<Share>) -> Self {
         let sum = |shares: &[Share], of: fn(&Share) -> bool| -> f64 {
             shares.iter().filter(|s| of(s)).map(|s| s.area_m2).sum()
         };
-        let rest = total_m2 - sum(&shares, |_| true);
-        if rest > 0.0 {
+        let covered = sum(&shares, |_| true);
+        let rest = total_m2 - covered;
+        if rest > total_m2 * 1e-9 || covered == 0.0 {
+            let other = Category::NonFarmland;
             match shares.last_mut() {
-                Some(last) if last.parcel.is_none() && last.category == Category::NonFarmland => {
+                Some(last) if last.parcel.is_none() && last.category == other => {
                     last.area_m2 += rest;
                 }
-                _ => shares.push(Share {
-                    parcel: None,
-                    category: Category::NonFarmland,
-                    area_m2: rest,
-                }),
+                _ => shares.push(Share { parcel: None, category: other, area_m2: rest }),
             }
-        } else if rest < 0.0 {
-            let other = sum(&shares, |s| s.category == Category::NonFarmland);
-            let yields: fn(&Share) -> bool =
-                if other + rest > 0.0 { |s| s.category == Category::NonFarmland } else { |_| true };
+        } else {
+            let is_other = |s: &Share| s.category == Category::NonFarmland;
+            let enough = sum(&shares, is_other) + rest > 0.0;
+            let yields: fn(&Share) -> bool = if enough { is_other } else { |_| true };
             let before = sum(&shares, yields);
             let factor = ((before + rest) / before).max(0.0);
             shares.iter_mut().filter(|s| yields(s)).for_each(|s| s.area_m2 *= factor);
