@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The database of the product inside its private cluster.
-const DATABASE: &str = "xuncha";
+pub const DATABASE: &str = "xuncha";
 /// Recovery after a crash can take minutes on a slow disk; beyond this something is wrong.
 const START_LIMIT: Duration = Duration::from_secs(600);
 /// How often the supervisor looks at the server.
@@ -68,9 +68,9 @@ impl Cluster {
         Ok(Self { site, users, supervisor })
     }
 
-    /// How to connect, for libpq, as the owner of everything.
-    pub fn connection_string(&self) -> String {
-        self.site.connection_string(DATABASE)
+    /// How to connect to a database of the cluster, for libpq, as the owner of everything.
+    pub fn connection_string(&self, database: &str) -> String {
+        self.site.connection_string(database)
     }
 
     /// The process id of the server, when it is alive.
@@ -95,6 +95,9 @@ impl Cluster {
                 .args(["stop", "--mode=fast", "--wait", "--timeout=120", "--silent", "-D"])
                 .arg(&self.site.data),
         )?;
+        if !self.site.data.parent().is_some_and(|home| self.site.run.starts_with(home)) {
+            let _ = fs::remove_dir(&self.site.run);
+        }
         Ok(())
     }
 }
@@ -143,11 +146,12 @@ impl Site {
     fn start(&self) -> Result<()> {
         let give_up = Instant::now() + START_LIMIT;
         let mut told = Instant::now();
+        let mut launched = None;
         loop {
-            if process::postmaster(&self.data).is_none() {
-                self.launch()?;
+            // Not ours: somebody else's start, recovery or shutdown may still be under way.
+            if launched.is_none() && process::postmaster(&self.data).is_none() {
+                launched = Some(self.launch()?);
             }
-            // Somebody else's start or recovery may still be under way.
             let refusal = match PgConnection::establish(&self.connection_string("postgres")) {
                 Ok(_) => return Ok(()),
                 Err(e) => e.to_string(),
@@ -157,6 +161,9 @@ impl Site {
             {
                 return Ok(());
             }
+            if launched.is_some_and(|pid| !process::is_live(pid)) {
+                return Err(cluster_fault(self.last_words()));
+            }
             if Instant::now() > give_up {
                 return Err(cluster_fault(refusal));
             }
@@ -164,39 +171,42 @@ impl Site {
                 told = Instant::now();
                 tracing::info!("waiting for the private database cluster: {refusal}");
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    fn launch(&self) -> Result<()> {
+    fn log(&self) -> PathBuf {
+        self.data.join("start.log")
+    }
+
+    /// Starts the server in the background, out of reach of our terminal's Ctrl-C, and returns its
+    /// process id. `pg_ctl start` would do, were it not for paths that its shell misreads.
+    fn launch(&self) -> Result<i32> {
+        use std::os::unix::process::CommandExt;
         process::clear_leftovers(&self.data, &self.run, self.user);
         os::make_private_folder(&self.run, self.user)?;
         let conf = self.data.join("postgresql.conf");
         fs::write(&conf, settings::postgresql_conf(&self.run)).map_err(|e| io_fault(&conf, e))?;
-        let log = self.data.join("start.log");
-        let _ = fs::remove_file(&log);
-        let started = os::run(
-            os::command(&self.programs()?.join("pg_ctl"), self.user)
-                .args([
-                    "start",
-                    "--wait",
-                    "--silent",
-                    "--timeout",
-                    &START_LIMIT.as_secs().to_string(),
-                    "-D",
-                ])
+        // The shell leaves the server to init, which reaps it: we may not live to do so.
+        let output = os::run(
+            os::command(Path::new("/bin/sh"), self.user)
+                .args(["-c", r#""$@" </dev/null >"$0" 2>&1 & echo $!"#])
+                .arg(self.log())
+                .arg(self.programs()?.join("postgres"))
+                .arg("-D")
                 .arg(&self.data)
-                .arg("-l")
-                .arg(&log),
-        );
-        started.map(|_| ()).map_err(|mut fault| {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            let tail: Vec<&str> = log.lines().rev().take(5).collect();
-            for line in tail.into_iter().rev() {
-                fault.cause.get_or_insert_default().push_str(&format!("; {line}"));
-            }
-            fault
-        })
+                .process_group(0),
+        )?;
+        let pid = String::from_utf8_lossy(&output.stdout);
+        pid.trim().parse().map_err(|_| cluster_fault(format!("no process id: {pid:?}")))
+    }
+
+    /// The end of what a server that did not start has said.
+    fn last_words(&self) -> String {
+        let log = fs::read(self.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(6)..].join("; ")
     }
 
     fn make_database(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The advisory lock under which migrations run: "xuncha" in ASCII.
-const LOCK: i64 = 0x0078_756e_6368_61;
+const LOCK: i64 = 0x0078_756e_6368_6100;
 
 /// The role the service works under. It belongs to the server, not to one database, so it may be
 /// there already, or be made at this moment by another process.

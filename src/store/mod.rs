@@ -11,14 +11,14 @@ use crate::config::StoreConfig;
 use crate::error::{Fault, FaultKind, Result};
 use cluster::Cluster;
 use diesel::connection::SimpleConnection;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
+use diesel::r2d2::{Error as PoolError, ManageConnection, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection, PgConnection};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A connection of the pool, working under the role `xuncha_app`.
-pub type PooledConn = PooledConnection<ConnectionManager<PgConnection>>;
+pub type PooledConn = PooledConnection<Gate>;
 
 /// Connections of one process. The private cluster takes 100 in all.
 const POOL_SIZE: u32 = 16;
@@ -35,7 +35,7 @@ pub struct Store {
 
 struct Inner {
     // Before the cluster: its connections close before the server stops.
-    pool: Pool<ConnectionManager<PgConnection>>,
+    pool: Pool<Gate>,
     owner_url: String,
     cluster: Mutex<Option<Cluster>>,
 }
@@ -48,7 +48,7 @@ impl Store {
             Some(url) => (url.clone(), None),
             None => {
                 let cluster = Cluster::join(&config.data_dir)?;
-                (cluster.connection_string(), Some(cluster))
+                (cluster.connection_string(cluster::DATABASE), Some(cluster))
             }
         };
         migrate::migrate(&mut connect(&owner_url)?)?;
@@ -56,8 +56,7 @@ impl Store {
             .max_size(POOL_SIZE)
             .min_idle(Some(1))
             .connection_timeout(CONNECTION_WAIT)
-            .connection_customizer(Box::new(StepDown))
-            .build(ConnectionManager::new(&owner_url))
+            .build(Gate { url: owner_url.clone() })
             .map_err(Fault::unavailable)?;
         Ok(Self { inner: Arc::new(Inner { pool, owner_url, cluster: Mutex::new(cluster) }) })
     }
@@ -149,12 +148,37 @@ fn connect(url: &str) -> Result<PgConnection> {
 const STEP_DOWN: &str =
     "SET ROLE xuncha_app; SET timezone = 'UTC'; SET application_name = 'xuncha'";
 
+/// Makes the connections of the pool. It waits out a restart of the server by itself: the pool's
+/// own growing pauses would go on for seconds after the server is back.
 #[derive(Debug)]
-struct StepDown;
+pub struct Gate {
+    url: String,
+}
 
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for StepDown {
-    fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(STEP_DOWN).map_err(diesel::r2d2::Error::QueryError)
+impl ManageConnection for Gate {
+    type Connection = PgConnection;
+    type Error = PoolError;
+
+    fn connect(&self) -> Result<PgConnection, PoolError> {
+        let give_up = Instant::now() + CONNECTION_WAIT;
+        loop {
+            match PgConnection::establish(&self.url) {
+                Ok(mut conn) => {
+                    conn.batch_execute(STEP_DOWN).map_err(PoolError::QueryError)?;
+                    return Ok(conn);
+                }
+                Err(e) if Instant::now() > give_up => return Err(PoolError::ConnectionError(e)),
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    fn is_valid(&self, conn: &mut PgConnection) -> Result<(), PoolError> {
+        conn.ping().map_err(PoolError::QueryError)
+    }
+
+    fn has_broken(&self, conn: &mut PgConnection) -> bool {
+        std::thread::panicking() || conn.is_broken()
     }
 }
 

@@ -35,6 +35,13 @@ fn is_server_of(pid: i32, data: &Path) -> bool {
     }
 }
 
+/// Whether a process that we started is still there: before it has become PostgreSQL, too.
+pub fn is_live(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, tail)| tail.trim_start().chars().next());
+    !matches!(state, None | Some('Z' | 'X'))
+}
+
 /// Whether the process runs PostgreSQL and is no zombie, from `/proc/<pid>/stat`.
 fn is_live_postgres(process: &Path) -> bool {
     let Ok(stat) = fs::read_to_string(process.join("stat")) else { return false };

@@ -1,0 +1,4 @@
+//! What the integration tests share: real PostgreSQL, thrown away at the end.
+
+pub mod database;
+pub mod folder;
