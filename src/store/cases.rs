@@ -2,10 +2,11 @@
 
 use super::geometry;
 use super::schema::{case_events, cases};
-use crate::atlas::category::CategoryAreas;
+use crate::atlas::category::{Category, CategoryAreas};
 use crate::enforcement::alarms::EarlierTakings;
 use crate::enforcement::permissions::Scope;
 use crate::error::{Fault, Result};
+use crate::tiles::cases::{CaseNature, CasePlace, CaseRecord, CaseSource, CaseStatus};
 use chrono::{DateTime, Datelike, Duration, Utc};
 use chrono_tz::Asia::Shanghai;
 use diesel::pg::Pg;
@@ -392,4 +393,79 @@ pub fn finite(
         }
         other => Ok(other),
     }
+}
+
+/// The light form of every case that a transaction at or after `xid` changed; of all without.
+pub fn changed_since(conn: &mut PgConnection, xid: Option<&str>) -> Result<Vec<CaseRecord>> {
+    #[derive(Queryable, Selectable)]
+    #[diesel(table_name = cases)]
+    struct Light {
+        id: Uuid,
+        number: String,
+        lon: f64,
+        lat: f64,
+        reported_at: DateTime<Utc>,
+        status: String,
+        nature: String,
+        source: String,
+        category: Option<String>,
+        placed: String,
+        area_m2: Option<f64>,
+        basic_farmland_m2: f64,
+        farmland_m2: f64,
+        non_farmland_m2: f64,
+        homestead_m2: f64,
+        mine_m2: f64,
+        assignee_id: Option<Uuid>,
+        city_code: Option<String>,
+        district_code: Option<String>,
+        functional_area_code: Option<String>,
+        town_code: Option<String>,
+        village_code: Option<String>,
+        cell_code: Option<String>,
+        version: i32,
+    }
+    let mut rows = cases::table.select(Light::as_select()).into_boxed();
+    if let Some(xid) = xid {
+        let since = diesel::dsl::sql::<Bool>("changed_xid >= ").bind::<Text, _>(xid.to_string());
+        rows = rows.filter(since.sql("::xid8"));
+    }
+    let unknown = |what: &str| Fault::internal(format!("unknown {what} of a case in store"));
+    rows.load::<Light>(conn)?
+        .into_iter()
+        .map(|row| {
+            let code = |code: Option<String>| code.map(String::into_boxed_str);
+            let counted = row.basic_farmland_m2
+                + row.farmland_m2
+                + row.non_farmland_m2
+                + row.homestead_m2
+                + row.mine_m2;
+            Ok(CaseRecord {
+                id: row.id,
+                number: row.number.into(),
+                lon: row.lon,
+                lat: row.lat,
+                reported_at: row.reported_at.timestamp(),
+                status: CaseStatus::parse(&row.status).ok_or_else(|| unknown("status"))?,
+                nature: CaseNature::parse(&row.nature).ok_or_else(|| unknown("nature"))?,
+                source: CaseSource::parse(&row.source),
+                category: row
+                    .category
+                    .as_deref()
+                    .filter(|_| row.placed != "none")
+                    .and_then(Category::parse),
+                area_m2: if counted > 0.0 { Some(counted) } else { row.area_m2 },
+                assignee: row.assignee_id,
+                place: CasePlace {
+                    city: code(row.city_code),
+                    district: code(row.district_code),
+                    functional_area: code(row.functional_area_code),
+                    town: code(row.town_code),
+                    village: code(row.village_code),
+                    cell: code(row.cell_code),
+                },
+                version: row.version.try_into().unwrap_or(0),
+            })
+        })
+        .collect()
 }

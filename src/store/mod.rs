@@ -1,11 +1,16 @@
 //! PostgreSQL/PostGIS through Diesel: private cluster, migrations, one file per aggregate, change feed.
 
 pub mod accounts;
+pub mod attachments;
 pub mod cases;
 pub mod cluster;
+pub mod features;
 pub mod geometry;
 mod migrate;
+pub mod notify;
+pub mod reporting;
 pub mod schema;
+pub mod world;
 
 use crate::config::StoreConfig;
 use crate::error::{Fault, FaultKind, Result};

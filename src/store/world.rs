@@ -1,0 +1,263 @@
+//! What the service holds in memory, kept in step with the store by `LISTEN`/`NOTIFY`.
+
+use super::schema::{duties, imports, people, revisions};
+use super::{Store, cases, features, notify};
+use crate::atlas::lookup::Atlas;
+use crate::atlas::overlay::OverlayCache;
+use crate::enforcement::dispatch::Roster;
+use crate::enforcement::people::{Duty, DutyNature, Person, Rank, Role};
+use crate::error::{Fault, Result};
+use crate::tiles::case_index::CaseIndex;
+use crate::tiles::cases::CaseRecord;
+use arc_swap::ArcSwap;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// Something changed in the store, and is already in memory.
+#[derive(Debug, Clone)]
+pub enum Change {
+    Boundaries { generation: u64, layer: String },
+    People,
+    Case(Arc<CaseRecord>),
+    Import { id: Uuid, state: String, progress: f32 },
+}
+
+/// Boundaries, people and cases in memory.
+pub struct World {
+    pub atlas: ArcSwap<Atlas>,
+    pub roster: ArcSwap<Roster>,
+    pub cases: CaseIndex,
+    pub overlay: OverlayCache,
+    pub changes: broadcast::Sender<Change>,
+    marks: Mutex<Marks>,
+    /// Calls of `refresh` begun so far.
+    asked: AtomicU64,
+}
+
+/// How far the store has been read.
+#[derive(Default)]
+struct Marks {
+    /// The calls of `refresh` that the last reading served.
+    served: u64,
+    boundaries: i64,
+    people: i64,
+    imports: i64,
+    /// No transaction before this one was still running at the last reading.
+    oldest_running: Option<String>,
+    versions: HashMap<Uuid, u32>,
+    import_states: HashMap<Uuid, (String, f32)>,
+}
+
+/// Listeners that fall behind by this many are told to read afresh.
+const CHANNEL_CAPACITY: usize = 4096;
+
+impl World {
+    /// Reads everything.
+    pub fn load(store: &Store) -> Result<Self> {
+        let world = Self {
+            atlas: ArcSwap::default(),
+            roster: ArcSwap::default(),
+            cases: CaseIndex::default(),
+            overlay: OverlayCache::default(),
+            changes: broadcast::Sender::new(CHANNEL_CAPACITY),
+            marks: Mutex::new(Marks { boundaries: -1, people: -1, ..Marks::default() }),
+            asked: AtomicU64::new(0),
+        };
+        world.refresh(store)?;
+        Ok(world)
+    }
+
+    /// Brings the memory up to the store: whatever was committed before the call is in it after.
+    /// Callers at the same time share one reading.
+    pub fn refresh(&self, store: &Store) -> Result<()> {
+        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        if marks.served >= ticket {
+            return Ok(());
+        }
+        let serving = self.asked.load(Ordering::SeqCst);
+        let mut conn = store.conn()?;
+        let revisions: HashMap<String, i64> = revisions::table
+            .select((revisions::subject, revisions::revision))
+            .load::<(String, i64)>(&mut conn)?
+            .into_iter()
+            .collect();
+        let revision = |subject| revisions.get(subject).copied().unwrap_or(0);
+
+        let mut changes = Vec::new();
+        if revision("boundaries") != marks.boundaries {
+            changes.extend(self.read_boundaries(&mut conn)?);
+            marks.boundaries = revision("boundaries");
+        }
+        if revision("people") != marks.people {
+            self.roster.store(Arc::new(load_roster(&mut conn)?));
+            marks.people = revision("people");
+            changes.push(Change::People);
+        }
+        changes.extend(self.read_cases(&mut conn, &mut marks)?);
+        if revision("imports") != marks.imports {
+            changes.extend(read_imports(&mut conn, &mut marks)?);
+            marks.imports = revision("imports");
+        }
+        marks.served = serving;
+        for change in changes {
+            // Fails when nobody listens, which is fine.
+            let _ = self.changes.send(change);
+        }
+        Ok(())
+    }
+
+    fn read_boundaries(&self, conn: &mut PgConnection) -> Result<Vec<Change>> {
+        let old = self.atlas.load();
+        let (generation, changed) = features::load_changed(conn, &old)?;
+        let changes = changed
+            .iter()
+            .map(|layer| Change::Boundaries { generation, layer: layer.info().name.clone() })
+            .collect();
+        self.atlas.store(Arc::new(old.with_layers(generation, changed)));
+        Ok(changes)
+    }
+
+    fn read_cases(&self, conn: &mut PgConnection, marks: &mut Marks) -> Result<Vec<Change>> {
+        // Taken before the rows are read: what commits in between is read again next time.
+        let oldest_running = diesel::select(diesel::dsl::sql::<Text>(
+            "pg_snapshot_xmin(pg_current_snapshot())::text",
+        ))
+        .get_result::<String>(conn)?;
+        let records = cases::changed_since(conn, marks.oldest_running.as_deref())?;
+        let first_reading = marks.oldest_running.is_none();
+        marks.oldest_running = Some(oldest_running);
+        let mut changes = Vec::new();
+        let mut fresh = Vec::new();
+        for record in records {
+            if marks.versions.insert(record.id, record.version) == Some(record.version) {
+                continue;
+            }
+            if !first_reading {
+                changes.push(Change::Case(Arc::new(record.clone())));
+            }
+            fresh.push(record);
+        }
+        self.cases.apply(fresh);
+        Ok(changes)
+    }
+
+    /// Prepares in the background what the first request after a publish would wait for.
+    pub fn warm(self: &Arc<Self>) {
+        let world = Arc::clone(self);
+        std::thread::spawn(move || world.overlay.get(&world.atlas.load()));
+    }
+}
+
+fn read_imports(conn: &mut PgConnection, marks: &mut Marks) -> Result<Vec<Change>> {
+    let recent = chrono::Utc::now() - chrono::Duration::minutes(10);
+    let rows: Vec<(Uuid, String, f32)> = imports::table
+        .filter(
+            imports::state
+                .eq("reading")
+                .or(imports::finished_at.gt(recent))
+                .or(imports::created_at.gt(recent)),
+        )
+        .select((imports::id, imports::state, imports::progress))
+        .load(conn)?;
+    let mut changes = Vec::new();
+    let mut states = HashMap::new();
+    for (id, state, progress) in rows {
+        if marks.import_states.get(&id) != Some(&(state.clone(), progress)) {
+            changes.push(Change::Import { id, state: state.clone(), progress });
+        }
+        states.insert(id, (state, progress));
+    }
+    marks.import_states = states;
+    Ok(changes)
+}
+
+/// Active people and their duties.
+pub fn load_roster(conn: &mut PgConnection) -> Result<Roster> {
+    type PersonRow = (Uuid, String, String, String, String, Option<String>);
+    let rows: Vec<PersonRow> = people::table
+        .filter(people::active)
+        .select((
+            people::id,
+            people::phone,
+            people::name,
+            people::role,
+            people::area_code,
+            people::department,
+        ))
+        .load(conn)?;
+    let unknown = |what: &str| Fault::internal(format!("unknown {what} in store"));
+    let people = rows
+        .into_iter()
+        .map(|(id, phone, name, role, area_code, department)| {
+            let role = Role::parse(&role).ok_or_else(|| unknown("role"))?;
+            Ok(Person { id, phone, name, role, area_code, department })
+        })
+        .collect::<Result<_>>()?;
+    let rows: Vec<(String, Uuid, String, String)> = duties::table
+        .select((duties::code, duties::person_id, duties::nature, duties::rank))
+        .load(conn)?;
+    let duties = rows
+        .into_iter()
+        .map(|(code, person, nature, rank)| {
+            Ok(Duty {
+                code,
+                person,
+                nature: DutyNature::parse(&nature).ok_or_else(|| unknown("duty nature"))?,
+                rank: Rank::parse(&rank).ok_or_else(|| unknown("duty rank"))?,
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Roster::new(people, duties))
+}
+
+/// How often the listening connection is looked at; a local read that costs microseconds.
+const LISTEN_EVERY: Duration = Duration::from_millis(20);
+/// Without any word for so long, the store is read anyway.
+const READ_ANYWAY: Duration = Duration::from_secs(30);
+const RECONNECT_AFTER: Duration = Duration::from_millis(500);
+
+/// Keeps a world in step until it is dropped. A lost connection is made again, and what was missed
+/// meanwhile is read.
+pub fn follow(store: Store, world: &Arc<World>) -> std::thread::JoinHandle<()> {
+    let world = Arc::downgrade(world);
+    std::thread::spawn(move || {
+        while world.strong_count() > 0 {
+            if let Err(fault) = listen(&store, &world) {
+                tracing::warn!("following the store was interrupted: {fault}");
+                std::thread::sleep(RECONNECT_AFTER);
+            }
+        }
+    })
+}
+
+fn listen(store: &Store, world: &std::sync::Weak<World>) -> Result<()> {
+    let mut conn = store.own_conn()?;
+    conn.batch_execute(&format!("LISTEN {}", notify::CHANNEL))?;
+    let mut last_read = None::<std::time::Instant>;
+    loop {
+        let mut heard = last_read.is_none_or(|at| at.elapsed() > READ_ANYWAY);
+        for notification in conn.notifications_iter() {
+            notification?;
+            heard = true;
+        }
+        let Some(world) = world.upgrade() else { return Ok(()) };
+        if heard {
+            let generation = world.atlas.load().generation();
+            world.refresh(store)?;
+            last_read = Some(std::time::Instant::now());
+            if world.atlas.load().generation() != generation {
+                world.warm();
+            }
+        }
+        drop(world);
+        std::thread::sleep(LISTEN_EVERY);
+    }
+}
