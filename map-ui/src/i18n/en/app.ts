@@ -1,0 +1,17 @@
+export default {
+  name: 'Xuncha',
+  tagline: 'Illegal land use and construction: patrol and enforcement',
+  language: 'Language',
+  navigation: 'Main navigation',
+  toContent: 'Skip to content',
+  map: 'Map',
+  imports: 'Data import',
+  account: 'Account: {name}',
+  logOut: 'Log out',
+  retry: 'Try again',
+  cancel: 'Cancel',
+  loading: 'Loading…',
+  notFound: 'There is no such page',
+  home: 'Back to the start',
+  noRight: 'Your role may not open this page',
+}

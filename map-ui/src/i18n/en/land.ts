@@ -1,0 +1,48 @@
+/** Words of the domain, used by every page. */
+export default {
+  category: {
+    basic_farmland: 'Basic farmland',
+    farmland: 'Other farmland',
+    non_farmland: 'Other land',
+    homestead: 'Homestead',
+    mine: 'Mine',
+  },
+  nature: {
+    illegal_land_use: 'Illegal land use',
+    illegal_construction: 'Illegal construction',
+    both: 'Both',
+  },
+  status: {
+    dispatched: 'Dispatched',
+    on_site: 'On site',
+    stopped: 'Stopped',
+    demolishing: 'Being demolished',
+    close_applied: 'Closing applied for',
+    closed: 'Closed',
+    rejected: 'No violation',
+    duplicate: 'Duplicate',
+    transferred: 'Transferred',
+  },
+  level: {
+    city: 'City',
+    district: 'District',
+    functional_area: 'Functional area',
+    town: 'Town',
+    village: 'Village',
+    cell: 'Grid cell',
+    parcel: 'Land parcels',
+    basic_farmland: 'Basic farmland',
+  },
+  role: {
+    patroller: 'Patroller',
+    squad_leader: 'Squad leader',
+    reviewer: 'Reviewer',
+    village_leader: 'Village leader',
+    town_leader: 'Town leader',
+    district_leader: 'District leader',
+    city_leader: 'City leader',
+    dispatcher: 'Dispatcher',
+    planner: 'Planner',
+    admin: 'Administrator',
+  },
+}

@@ -1,0 +1,17 @@
+export default {
+  phone: 'Phone number',
+  password: 'Password',
+  logIn: 'Log in',
+  phoneMissing: 'Please enter the phone number',
+  passwordMissing: 'Please enter the password',
+  forgotten: 'No account, or password forgotten? Ask your administrator',
+  lostTitle: 'Please log in again',
+  lost: 'Your session has ended. Log in to go on where you were; nothing on the page is lost.',
+  mustChange: 'The first password must be changed before you can go on.',
+  passwordOld: 'Old password',
+  passwordNew: 'New password',
+  passwordAgain: 'New password again',
+  passwordSame: 'The new password must differ from the old one',
+  passwordDiffers: 'The two new passwords differ',
+  changePassword: 'Change password',
+}

@@ -1,0 +1,17 @@
+export default {
+  name: '巡查',
+  tagline: '违法占地、违法建设治理平台',
+  language: '语言',
+  navigation: '主导航',
+  toContent: '跳到正文',
+  map: '一张图',
+  imports: '数据导入',
+  account: '账号：{name}',
+  logOut: '退出登录',
+  retry: '重试',
+  cancel: '取消',
+  loading: '正在加载…',
+  notFound: '没有这个页面',
+  home: '回到首页',
+  noRight: '您的角色不能打开这个页面',
+}

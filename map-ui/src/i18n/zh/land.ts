@@ -1,0 +1,48 @@
+/** Words of the domain, used by every page. */
+export default {
+  category: {
+    basic_farmland: '永久基本农田',
+    farmland: '耕地',
+    non_farmland: '非耕地',
+    homestead: '宅基地',
+    mine: '矿山',
+  },
+  nature: {
+    illegal_land_use: '违法占地',
+    illegal_construction: '违法建设',
+    both: '占地并建设',
+  },
+  status: {
+    dispatched: '已派发',
+    on_site: '现场处置',
+    stopped: '已制止',
+    demolishing: '拆除中',
+    close_applied: '申请结案',
+    closed: '已结案',
+    rejected: '不属违法',
+    duplicate: '重复',
+    transferred: '已移送',
+  },
+  level: {
+    city: '市',
+    district: '区（县）',
+    functional_area: '功能区',
+    town: '乡镇（街道）',
+    village: '村（社区）',
+    cell: '单元网格',
+    parcel: '地类图斑',
+    basic_farmland: '永久基本农田',
+  },
+  role: {
+    patroller: '巡查员',
+    squad_leader: '中队长',
+    reviewer: '审核员',
+    village_leader: '村领导',
+    town_leader: '镇领导',
+    district_leader: '区领导',
+    city_leader: '市领导',
+    dispatcher: '调度员',
+    planner: '规划员',
+    admin: '系统管理员',
+  },
+}

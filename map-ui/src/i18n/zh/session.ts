@@ -1,0 +1,17 @@
+export default {
+  phone: '手机号',
+  password: '密码',
+  logIn: '登录',
+  phoneMissing: '请输入手机号',
+  passwordMissing: '请输入密码',
+  forgotten: '忘记密码或没有账号，请联系本单位系统管理员',
+  lostTitle: '请重新登录',
+  lost: '登录已失效。重新登录后可继续当前操作，页面内容不会丢失。',
+  mustChange: '首次登录须修改初始密码后才能使用。',
+  passwordOld: '原密码',
+  passwordNew: '新密码',
+  passwordAgain: '再次输入新密码',
+  passwordSame: '新密码不能与原密码相同',
+  passwordDiffers: '两次输入的新密码不一致',
+  changePassword: '修改密码',
+}
