@@ -1,1 +1,4 @@
 //! The commands, thin.
+
+pub mod lookup;
+mod lookup_batch;

@@ -2,4 +2,7 @@
 
 mod cluster;
 mod exactly_one;
+mod lookup_answer;
+mod lookup_batch;
 mod support;
+mod toy_city;

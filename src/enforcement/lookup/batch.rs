@@ -348,7 +348,11 @@ pub(super) fn number(text: &[u8], what: &str) -> Result<f64> {
         if trimmed.is_empty() {
             return Fault::invalid(format!("{what} 为空"), format!("{what} is empty"));
         }
-        let shown: String = String::from_utf8_lossy(trimmed).chars().take(40).collect();
+        let text = match std::str::from_utf8(trimmed) {
+            Ok(text) => text.into(),
+            Err(_) => encoding_rs::GB18030.decode(trimmed).0,
+        };
+        let shown: String = text.chars().take(40).collect();
         Fault::invalid(
             format!("{what} 不是数字：{shown}"),
             format!("{what} is not a number: {shown}"),

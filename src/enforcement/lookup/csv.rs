@@ -42,7 +42,8 @@ impl CsvFormat {
         let mark = if head.ahead.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let (delimiter, end) = loop {
             let delimiter = delimiter_of(&head.ahead[mark..]);
-            if let Some(end) = scan(&head.ahead, mark, delimiter, |_| {}) {
+            let end = scan(&head.ahead, mark, delimiter, |_| {});
+            if let Some(end) = end.filter(|&end| head.ahead[..end].ends_with(b"\n")) {
                 break (delimiter, end);
             }
             if head.at_end {
