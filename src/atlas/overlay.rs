@@ -164,7 +164,8 @@ impl Cover {
             }
         } else {
             let is_other = |s: &Share| s.category == Category::NonFarmland;
-            let enough = sum(&shares, is_other) + rest > 0.0;
+            let other = sum(&shares, is_other);
+            let enough = other > 0.0 && other + rest > 0.0;
             let yields: fn(&Share) -> bool = if enough { is_other } else { |_| true };
             let before = sum(&shares, yields);
             let factor = ((before + rest) / before).max(0.0);

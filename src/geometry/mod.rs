@@ -5,6 +5,7 @@
 pub mod containment;
 pub mod crs;
 pub mod cut;
+pub mod drawn;
 pub mod gcj02;
 pub mod geodesic;
 pub mod repair;
