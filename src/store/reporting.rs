@@ -153,7 +153,7 @@ fn create(
         NEAREST_WITHIN_M,
     );
     let overlay = match &report.footprint {
-        Some(footprint) => Some(world.overlay.get(atlas).cover(footprint)?.by_category),
+        Some(footprint) => Some(world.land.overlay(atlas).cover(footprint)?.by_category),
         None => None,
     };
     let areas = intake::areas(siting.category, overlay, report.area_m2);

@@ -3,10 +3,10 @@
 use super::schema::{duties, imports, people, revisions};
 use super::{Store, cases, features, notify};
 use crate::atlas::lookup::Atlas;
-use crate::atlas::overlay::OverlayCache;
 use crate::enforcement::dispatch::Roster;
 use crate::enforcement::people::{Duty, DutyNature, Person, Rank, Role};
 use crate::error::{Fault, Result};
+use crate::statistics::land::LandStatistics;
 use crate::tiles::case_index::CaseIndex;
 use crate::tiles::cases::CaseRecord;
 use arc_swap::ArcSwap;
@@ -34,7 +34,9 @@ pub struct World {
     pub atlas: ArcSwap<Atlas>,
     pub roster: ArcSwap<Roster>,
     pub cases: CaseIndex,
-    pub overlay: OverlayCache,
+    /// Land areas, worked out once per generation.
+    pub land: LandStatistics,
+    warming: Mutex<()>,
     pub changes: broadcast::Sender<Change>,
     marks: Mutex<Marks>,
     /// Calls of `refresh` begun so far.
@@ -65,7 +67,8 @@ impl World {
             atlas: ArcSwap::default(),
             roster: ArcSwap::default(),
             cases: CaseIndex::default(),
-            overlay: OverlayCache::default(),
+            land: LandStatistics::default(),
+            warming: Mutex::default(),
             changes: broadcast::Sender::new(CHANNEL_CAPACITY),
             marks: Mutex::new(Marks { boundaries: -1, people: -1, ..Marks::default() }),
             asked: AtomicU64::new(0),
@@ -152,7 +155,22 @@ impl World {
     /// Prepares in the background what the first request after a publish would wait for.
     pub fn warm(self: &Arc<Self>) {
         let world = Arc::clone(self);
-        std::thread::spawn(move || world.overlay.get(&world.atlas.load()));
+        std::thread::spawn(move || {
+            // Publishes that follow each other closely are prepared for once, at the end.
+            let Ok(_only) = world.warming.try_lock() else { return };
+            loop {
+                let atlas = world.atlas.load_full();
+                if let Err(fault) = world.land.prepare(&atlas) {
+                    tracing::error!(%fault, "land statistics could not be prepared");
+                }
+                for problem in world.land.overlay(&atlas).problems() {
+                    tracing::warn!(problem, "land left out of the statistics");
+                }
+                if world.atlas.load().generation() == atlas.generation() {
+                    return;
+                }
+            }
+        });
     }
 }
 
