@@ -9,4 +9,6 @@ pub mod drawn;
 pub mod gcj02;
 pub mod geodesic;
 pub mod repair;
+pub mod representative;
 pub mod side;
+pub mod validity;

@@ -1,1 +1,416 @@
-//! Repair of polygon rings.
+//! Repair of polygon rings, so that what is kept is valid by [`super::validity`].
+//!
+//! Valid rings come through bit for bit; only their direction is made uniform (shells
+//! counter-clockwise). What crosses itself is rebuilt by the even-odd rule: a bow-tie becomes two
+//! triangles.
+
+use super::crs::snap;
+use super::geodesic::metres_per_degree;
+use super::validity::{self, Problem, orientation};
+use geo::algorithm::bool_ops::FillRule;
+use geo::{Area, BooleanOps, Coord, LineString, MultiPolygon, Polygon};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Less than this is no land, m².
+const MIN_AREA_M2: f64 = 1e-3;
+/// How far overlaying may move a vertex that it did not mean to, degrees.
+const OVERLAY_NOISE: f64 = 4e-9;
+
+/// What was done to a geometry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// A problem of its rings was solved by rebuilding them.
+    Solved(Problem),
+    /// Rings without area were left out.
+    RingsDropped(u32),
+    /// Rings that did not end where they began were closed.
+    Closed,
+    /// Rings wound as holes that lay outside every shell were left out.
+    OrphanHoles(u32),
+    /// The polygons were taken out of a collection.
+    FromCollection,
+}
+
+impl Repair {
+    /// Stable, for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Solved(problem) => match problem {
+                Problem::TooFewPoints => "too_few_points",
+                Problem::RepeatedPoint => "repeated_points",
+                Problem::Spike => "spike",
+                Problem::SelfIntersection => "self_intersection",
+                Problem::RingsIntersect => "rings_intersect",
+                Problem::HoleOutside => "hole_outside",
+                Problem::NestedHoles => "nested_holes",
+                Problem::NestedPolygons => "nested_parts",
+                Problem::InteriorDisconnected => "interior_disconnected",
+            },
+            Self::RingsDropped(_) => "ring_dropped",
+            Self::Closed => "ring_closed",
+            Self::OrphanHoles(_) => "hole_outside",
+            Self::FromCollection => "from_collection",
+        }
+    }
+
+    /// In Chinese and English.
+    pub fn what(self) -> String {
+        match self {
+            Self::Solved(problem) => match problem {
+                Problem::TooFewPoints => "环的点数不足，已重建 / a ring of too few points was rebuilt",
+                Problem::RepeatedPoint => "去掉了连续重复点 / repeated points were removed",
+                Problem::Spike => "去掉了尖刺 / a spike was removed",
+                Problem::SelfIntersection => "环自相交，已按奇偶规则重建 / a ring that crosses itself was rebuilt by the even-odd rule",
+                Problem::RingsIntersect => "环之间相交，已合并重建 / rings that cross each other were rebuilt",
+                Problem::HoleOutside => "洞在外环之外，已去掉 / a hole outside its shell was left out",
+                Problem::NestedHoles => "洞中有洞，已合并 / a hole within a hole was merged",
+                Problem::NestedPolygons => "部件相互包含，已合并 / a part within another was merged",
+                Problem::InteriorDisconnected => "内部被分割，已拆成多个部件 / an inside in pieces was split into parts",
+            }
+            .to_string(),
+            Self::RingsDropped(n) => format!("去掉了 {n} 个没有面积的环 / {n} rings without area were left out"),
+            Self::Closed => "闭合了未闭合的环 / an open ring was closed".to_string(),
+            Self::OrphanHoles(n) => {
+                format!("{n} 个洞不在任何外环之内，已去掉 / {n} holes outside every shell were left out")
+            }
+            Self::FromCollection => "从几何集合中取出面 / polygons were taken out of a collection".to_string(),
+        }
+    }
+}
+
+/// Why a geometry cannot be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unrepairable {
+    /// It has no area.
+    Degenerate,
+    /// Rebuilding it did not make it valid.
+    Tangled(Problem),
+}
+
+impl Unrepairable {
+    /// Stable, for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Degenerate => "degenerate",
+            Self::Tangled(_) => "cannot_repair",
+        }
+    }
+
+    /// In Chinese and English.
+    pub fn what(self) -> String {
+        match self {
+            Self::Degenerate => "图形没有面积 / it has no area".to_string(),
+            Self::Tangled(problem) => {
+                let problem = Repair::Solved(problem).code();
+                format!("图形无法修复（{problem}）/ it cannot be repaired ({problem})")
+            }
+        }
+    }
+}
+
+/// Makes polygons valid. Coordinates are finite, in degrees, on the grid of [`snap`].
+pub fn repair(polygons: MultiPolygon) -> Result<(MultiPolygon, Vec<Repair>), Unrepairable> {
+    let mut repairs = Vec::new();
+    let (mut polygons, cleaned) = clean(polygons);
+    if cleaned.repeated {
+        repairs.push(Repair::Solved(Problem::RepeatedPoint));
+    }
+    if cleaned.dropped > 0 {
+        repairs.push(Repair::RingsDropped(cleaned.dropped));
+    }
+    if polygons.0.is_empty() {
+        return Err(Unrepairable::Degenerate);
+    }
+    let mut problem = validity::check(&polygons);
+    if problem.is_err() && without_spikes(&mut polygons) {
+        repairs.push(Repair::Solved(Problem::Spike));
+        problem = validity::check(&polygons);
+    }
+    if polygons.0.is_empty() {
+        return Err(Unrepairable::Degenerate);
+    }
+    if let Err(first) = problem {
+        repairs.push(Repair::Solved(first));
+        // A rebuilt crossing lands on the grid, a little off its edges; that may ask for another go.
+        for _ in 0..4 {
+            polygons = rebuild(&polygons).ok_or(Unrepairable::Tangled(first))?;
+            if polygons.0.is_empty() {
+                return Err(Unrepairable::Degenerate);
+            }
+            problem = validity::check(&polygons);
+            if problem.is_ok() {
+                break;
+            }
+        }
+        problem.map_err(Unrepairable::Tangled)?;
+    }
+    for polygon in &mut polygons.0 {
+        wind(polygon);
+    }
+    if area_m2(&polygons) < MIN_AREA_M2 {
+        return Err(Unrepairable::Degenerate);
+    }
+    Ok((polygons, repairs))
+}
+
+/// About right, for thresholds.
+fn area_m2(polygons: &MultiPolygon) -> f64 {
+    let latitude = polygons.0.first().and_then(|p| p.exterior().0.first()).map_or(0.0, |c| c.y);
+    let (east, north) = metres_per_degree(latitude);
+    polygons
+        .iter()
+        .map(|p| {
+            shoelace(&p.exterior().0).abs()
+                - p.interiors().iter().map(|r| shoelace(&r.0).abs()).sum::<f64>()
+        })
+        .sum::<f64>()
+        * east
+        * north
+}
+
+/// Signed area in the square of the coordinates' unit; from the first vertex, for accuracy.
+fn shoelace(ring: &[Coord]) -> f64 {
+    let Some(&origin) = ring.first() else { return 0.0 };
+    let cross = |w: &[Coord]| {
+        let (a, b) = (w[0] - origin, w[1] - origin);
+        a.x * b.y - a.y * b.x
+    };
+    ring.windows(2).map(cross).sum::<f64>() / 2.0
+}
+
+#[derive(Default)]
+struct Cleaned {
+    repeated: bool,
+    dropped: u32,
+}
+
+/// Removes repeated points and rings that are a point or a line.
+fn clean(polygons: MultiPolygon) -> (MultiPolygon, Cleaned) {
+    let mut cleaned = Cleaned::default();
+    let mut kept = Vec::with_capacity(polygons.0.len());
+    for polygon in polygons {
+        let (mut exterior, mut interiors) = polygon.into_inner();
+        if !clean_ring(&mut exterior, &mut cleaned) {
+            cleaned.dropped += 1;
+            continue;
+        }
+        interiors.retain_mut(|ring| {
+            let keep = clean_ring(ring, &mut cleaned);
+            cleaned.dropped += u32::from(!keep);
+            keep
+        });
+        kept.push(Polygon::new(exterior, interiors));
+    }
+    (MultiPolygon::new(kept), cleaned)
+}
+
+/// Whether the ring spans an area.
+fn clean_ring(ring: &mut LineString, cleaned: &mut Cleaned) -> bool {
+    let before = ring.0.len();
+    ring.0.dedup();
+    if ring.0.first() != ring.0.last() {
+        if let Some(&first) = ring.0.first() {
+            ring.0.push(first);
+        }
+    }
+    let [a, b, rest @ ..] = ring.0.as_slice() else { return false };
+    let spans = rest.iter().any(|&c| orientation(*a, *b, c) != 0.0);
+    cleaned.repeated |= spans && ring.0.len() < before;
+    spans
+}
+
+/// Shells counter-clockwise, holes clockwise; order and start of the vertices stay.
+fn wind(polygon: &mut Polygon) {
+    polygon.exterior_mut(|ring| {
+        if shoelace(&ring.0) < 0.0 {
+            ring.0.reverse();
+        }
+    });
+    polygon.interiors_mut(|rings| {
+        for ring in rings.iter_mut().filter(|ring| shoelace(&ring.0) > 0.0) {
+            ring.0.reverse();
+        }
+    });
+}
+
+/// Builds the polygons anew from their edges. `None` where the overlay gives up.
+fn rebuild(polygons: &MultiPolygon) -> Option<MultiPolygon> {
+    // The one place where outside data meets an algorithm that may panic on it.
+    let rebuilt = catch_unwind(AssertUnwindSafe(|| {
+        let mut all: Option<MultiPolygon> = None;
+        for polygon in polygons {
+            let one =
+                |ring: &LineString| MultiPolygon::new(vec![Polygon::new(ring.clone(), vec![])]);
+            let nothing = MultiPolygon::new(vec![]);
+            let simple =
+                |ring: &LineString| one(ring).union_with_fill_rule(&nothing, FillRule::EvenOdd);
+            let mut area = simple(polygon.exterior());
+            for hole in polygon.interiors() {
+                area = area.difference_with_fill_rule(&simple(hole), FillRule::EvenOdd);
+            }
+            all = Some(match all {
+                Some(before) => before.union(&area),
+                None => area,
+            });
+        }
+        all.unwrap_or_else(|| MultiPolygon::new(vec![]))
+    }))
+    .ok()?;
+    let known = KnownVertices::new(polygons);
+    let mut parts = Vec::new();
+    for polygon in rebuilt {
+        let (exterior, interiors) = polygon.into_inner();
+        let exterior = split(settle(&exterior, &known));
+        let interiors: Vec<LineString> =
+            interiors.iter().flat_map(|ring| split(settle(ring, &known))).collect();
+        parts.extend(assemble(exterior, interiors));
+    }
+    let (cleaned, _) = clean(MultiPolygon::new(parts));
+    let keep = |p: &Polygon| area_m2(&MultiPolygon::new(vec![p.clone()])) >= MIN_AREA_M2;
+    Some(MultiPolygon::new(cleaned.0.into_iter().filter(keep).collect()))
+}
+
+/// The vertices that went into an overlay, to find them again in what comes out.
+struct KnownVertices(HashMap<(i64, i64), Coord>);
+
+impl KnownVertices {
+    fn cell(c: Coord) -> (i64, i64) {
+        ((c.x / OVERLAY_NOISE).floor() as i64, (c.y / OVERLAY_NOISE).floor() as i64)
+    }
+
+    fn new(polygons: &MultiPolygon) -> Self {
+        let rings =
+            polygons.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()));
+        Self(rings.flat_map(|r| &r.0).map(|&c| (Self::cell(c), c)).collect())
+    }
+
+    fn nearest(&self, c: Coord) -> Option<Coord> {
+        let (x, y) = Self::cell(c);
+        let near = (-1..=1).flat_map(|dx| (-1..=1).map(move |dy| (x + dx, y + dy)));
+        let distance = |k: Coord| (k.x - c.x).hypot(k.y - c.y);
+        near.filter_map(|cell| self.0.get(&cell).copied())
+            .filter(|&k| distance(k) <= OVERLAY_NOISE)
+            .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
+    }
+}
+
+/// Puts every vertex back where it was, or on the grid.
+fn settle(ring: &LineString, known: &KnownVertices) -> Vec<Coord> {
+    let mut points: Vec<Coord> =
+        ring.0.iter().map(|&c| known.nearest(c).unwrap_or_else(|| snap(c))).collect();
+    points.dedup();
+    if points.first() != points.last() {
+        if let Some(&first) = points.first() {
+            points.push(first);
+        }
+    }
+    remove_spikes(&mut points);
+    points
+}
+
+/// Takes the spikes off all rings; whether there were any. Rings that were nothing but spikes go.
+fn without_spikes(polygons: &mut MultiPolygon) -> bool {
+    let mut found = false;
+    let mut ring = |ring: &LineString| {
+        let mut points = ring.0.clone();
+        remove_spikes(&mut points);
+        found |= points.len() != ring.0.len();
+        LineString(points)
+    };
+    let mut kept = Vec::with_capacity(polygons.0.len());
+    for polygon in &polygons.0 {
+        let exterior = ring(polygon.exterior());
+        let interiors: Vec<LineString> =
+            polygon.interiors().iter().map(&mut ring).filter(|r| r.0.len() >= 4).collect();
+        if exterior.0.len() >= 4 {
+            kept.push(Polygon::new(exterior, interiors));
+        }
+    }
+    polygons.0 = kept;
+    found
+}
+
+fn remove_spikes(points: &mut Vec<Coord>) {
+    points.pop();
+    let mut at = 0;
+    let mut steady = 0;
+    while points.len() >= 3 && steady < points.len() {
+        let n = points.len();
+        let (before, here, after) =
+            (points[(at + n - 1) % n], points[at % n], points[(at + 1) % n]);
+        let (u, v) = (before - here, after - here);
+        let spike = here == after
+            || (orientation(before, here, after) == 0.0 && u.x * v.x + u.y * v.y > 0.0);
+        if spike {
+            points.remove(at % n);
+            at = (at % n).saturating_sub(1);
+            steady = 0;
+        } else {
+            at = (at + 1) % n;
+            steady += 1;
+        }
+    }
+    if let Some(&first) = points.first() {
+        points.push(first);
+    }
+}
+
+/// Parts a ring that comes through a vertex twice into rings that do not.
+fn split(ring: Vec<Coord>) -> Vec<LineString> {
+    let mut rings = Vec::new();
+    let mut open: Vec<Coord> = Vec::new();
+    let mut place: HashMap<(u64, u64), usize> = HashMap::new();
+    let key = |c: Coord| ((c.x + 0.0).to_bits(), (c.y + 0.0).to_bits());
+    for c in ring {
+        if let Some(&start) = place.get(&key(c)) {
+            let mut part: Vec<Coord> = open.drain(start..).collect();
+            for gone in &part {
+                place.remove(&key(*gone));
+            }
+            part.push(c);
+            if part.len() >= 4 {
+                rings.push(LineString(part));
+            }
+        }
+        place.insert(key(c), open.len());
+        open.push(c);
+    }
+    rings
+}
+
+/// Shells with the holes that lie in them. A part of a shell that runs the other way round is a
+/// hole that touches it.
+fn assemble(shells: Vec<LineString>, holes: Vec<LineString>) -> Vec<Polygon> {
+    let direction = |shells: &[LineString]| {
+        shells
+            .iter()
+            .map(|r| shoelace(&r.0))
+            .max_by(|a, b| a.abs().total_cmp(&b.abs()))
+            .unwrap_or(1.0)
+            > 0.0
+    };
+    let positive = direction(&shells);
+    let (shells, mut touching): (Vec<_>, Vec<_>) =
+        shells.into_iter().partition(|ring| (shoelace(&ring.0) > 0.0) == positive);
+    touching.extend(holes);
+    let mut polygons: Vec<Polygon> =
+        shells.into_iter().map(|shell| Polygon::new(shell, vec![])).collect();
+    // The smallest shell that holds a hole is its own.
+    polygons.sort_by(|a, b| a.unsigned_area().total_cmp(&b.unsigned_area()));
+    for hole in touching {
+        let alone = MultiPolygon::new(vec![Polygon::new(hole.clone(), vec![])]);
+        let Some(inside) = super::representative::representative_point(&alone) else { continue };
+        let owner = polygons.iter_mut().find(|p| {
+            let shell = MultiPolygon::new(vec![Polygon::new(p.exterior().clone(), vec![])]);
+            super::containment::contains(&shell, inside)
+        });
+        if let Some(owner) = owner {
+            owner.interiors_push(hole);
+        }
+    }
+    polygons
+}
+
+#[cfg(test)]
+mod tests;
