@@ -38,7 +38,7 @@ export function createMap({ container, style, bounds, hash }: MapChoices): MapLi
     locale: {
       'NavigationControl.ZoomIn': t('map.zoomIn'),
       'NavigationControl.ZoomOut': t('map.zoomOut'),
-      'Map.Title': t('map.title'),
+      'Map.Title': t('map.description'),
       'Popup.Close': t('map.close'),
       'AttributionControl.ToggleAttribution': t('map.attribution'),
       'Marker.Title': t('map.marker'),
@@ -51,6 +51,12 @@ export function createMap({ container, style, bounds, hash }: MapChoices): MapLi
   map.addControl(new NavigationControl({ showCompass: false }), 'bottom-right')
   map.addControl(new ScaleControl({ maxWidth: 120 }), 'bottom-left')
   map.addControl(new AttributionControl({ compact: true }), 'bottom-right')
+  // Idle: nothing under way that would change the picture. Told to screen readers and tests.
+  const busy = (state: boolean) => container.setAttribute('aria-busy', String(state))
+  busy(true)
+  map.on('dataloading', () => busy(true))
+  map.on('movestart', () => busy(true))
+  map.on('idle', () => busy(false))
   map.on('error', ({ error }) => {
     if ((error as { status?: number }).status === 401) sessionLost()
   })

@@ -23,6 +23,8 @@ const known: readonly string[] = [...levels.map((l) => l.name), ...landLayers, '
 
 /** Points are told apart from here on; below, the heatmap says more. */
 export const casesFrom = 11.5
+/** Where the points have taken over. */
+export const heatUpTo = 13
 const tilesUpTo = 16
 
 /** The address of a layer's tiles; `query` filters `cases` and `heat`. */
@@ -121,7 +123,7 @@ function cases(): LayerSpecification[] {
       type: 'heatmap',
       source: 'heat',
       'source-layer': 'heat',
-      maxzoom: 14,
+      maxzoom: heatUpTo,
       paint: {
         'heatmap-weight': ['interpolate', ['linear'], ['get', 'count'], 0, 0, 1, 0.22, 10, 1, 100, 3],
         'heatmap-intensity': ['interpolate', ['linear'], ['zoom'], 7, 0.35, 9, 0.7, 11, 1.2, 14, 2.4],
@@ -134,7 +136,7 @@ function cases(): LayerSpecification[] {
           'rgba(253, 233, 184, 0)',
           ...ramp,
         ] as unknown as ExpressionSpecification,
-        'heatmap-opacity': ['interpolate', ['linear'], ['zoom'], 11.5, 0.82, 13.5, 0.25, 14, 0],
+        'heatmap-opacity': ['interpolate', ['linear'], ['zoom'], 11.5, 0.82, 12.9, 0],
       },
     },
     {

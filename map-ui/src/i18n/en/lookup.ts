@@ -1,6 +1,6 @@
 export default {
   title: 'Coordinate look-up',
-  coordinate: 'Coordinate (longitude, latitude or easting, northing)',
+  coordinate: 'Coordinate (east first, then north)',
   placeholder: 'e.g. 119.0078, 25.4540',
   datum: 'Datum',
   datums: {
