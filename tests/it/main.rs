@@ -1,8 +1,11 @@
 //! All integration tests, one binary: linking is the slow part.
 
+mod cli_lookup;
 mod cluster;
 mod exactly_one;
 mod lookup_answer;
 mod lookup_batch;
+mod lookup_oracle;
+mod postgis_oracle;
 mod support;
 mod toy_city;

@@ -99,8 +99,11 @@ pub fn run<'a, R: Read + Send, C: Cut + Send, W: Write + Send>(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
-            scope.spawn(|| work().unwrap_or_else(|fault| turns.fail(fault)));
+        let work = || work().unwrap_or_else(|fault| turns.fail(fault));
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            // A panic has left its fault behind; joined here, it goes no further.
+            let _ = worker.join();
         }
     });
     let output = turns.output.into_inner().unwrap_or_else(PoisonError::into_inner);
