@@ -6,8 +6,10 @@ import { labelPoints, type Piece } from '@/map/labels'
 
 describe('tileQuery', () => {
   it('writes only the filters that are set', () => {
-    expect(tileQuery({ ...noFilters })).toBe('')
-    expect(tileQuery({ ...noFilters, from: '2026-01-01', nature: 'both' })).toBe('?from=2026-01-01&nature=both')
+    expect(tileQuery(noFilters())).toBe('')
+    expect(tileQuery({ ...noFilters(), from: '2026-01-01', status: ['on_site', 'stopped'] })).toBe(
+      '?from=2026-01-01&status=on_site%2Cstopped',
+    )
   })
 })
 

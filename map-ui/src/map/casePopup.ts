@@ -10,6 +10,8 @@ interface CaseProperties {
   nature?: string
   category?: string
   area_m2?: number
+  /** How many cases the point stands for; without a number of its own when more than one. */
+  count?: number
   at?: string | number
 }
 
@@ -38,6 +40,7 @@ function content(properties: CaseProperties): HTMLElement {
   list.className = 'case-popup'
   const rows: [string, string | undefined][] = [
     ['number', properties.number],
+    ['count', properties.number ? undefined : String(properties.count ?? '')],
     ['status', word('status', properties.status)],
     ['nature', word('nature', properties.nature)],
     ['category', word('category', properties.category)],

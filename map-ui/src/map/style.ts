@@ -115,6 +115,11 @@ function overlay(name: string, colour: string): LayerSpecification[] {
   ]
 }
 
+/** A radius, larger where a point stands for several cases. */
+function grown(radius: number): ExpressionSpecification {
+  return ['*', radius, ['min', 3, ['sqrt', ['coalesce', ['get', 'count'], 1]]]]
+}
+
 function cases(): LayerSpecification[] {
   const ramp = heatRamp.flatMap((colour, index) => [0.12 + index * 0.22, colour])
   return [
@@ -147,7 +152,8 @@ function cases(): LayerSpecification[] {
       minzoom: casesFrom,
       paint: {
         'circle-color': statusColour(),
-        'circle-radius': ['interpolate', ['linear'], ['zoom'], casesFrom, 2.5, 14, 5.5, 17, 8],
+        // A tile with very many cases holds counts in place of single ones.
+        'circle-radius': ['interpolate', ['linear'], ['zoom'], casesFrom, grown(2.5), 14, grown(5.5), 17, grown(8)],
         'circle-stroke-color': '#ffffff',
         'circle-stroke-width': ['interpolate', ['linear'], ['zoom'], casesFrom, 0.6, 15, 1.6],
         'circle-opacity': ['interpolate', ['linear'], ['zoom'], casesFrom, 0, 12.2, 0.95],

@@ -33,6 +33,7 @@ export default {
   webgl: 'This browser cannot show the map (no WebGL); coordinates can still be looked up.',
   case: {
     number: 'Case number',
+    count: 'Cases',
     status: 'Status',
     nature: 'Nature',
     category: 'Land',

@@ -32,6 +32,7 @@ export default {
   webgl: '此浏览器无法显示地图（WebGL 不可用），坐标查询仍可使用。',
   case: {
     number: '案件编号',
+    count: '案件数',
     status: '状态',
     nature: '违法性质',
     category: '地类',
