@@ -2,6 +2,24 @@
 
 use std::fmt;
 
+/// A language users read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Language {
+    #[default]
+    Chinese,
+    English,
+}
+
+impl Language {
+    /// Picks the text in this language.
+    pub fn pick<'a>(self, zh: &'a str, en: &'a str) -> &'a str {
+        match self {
+            Self::Chinese => zh,
+            Self::English => en,
+        }
+    }
+}
+
 /// What kind of refusal it is; each is one HTTP status and one exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {

@@ -1,4 +1,152 @@
 //! The commands, thin.
 
+pub mod accounts;
+pub mod cases;
+pub mod duties;
 pub mod lookup;
 mod lookup_batch;
+pub mod people;
+pub mod serve;
+
+use crate::config::StoreConfig;
+use crate::error::{Language, Result};
+use crate::geometry::crs;
+use crate::store::Store;
+use clap::{Parser, Subcommand};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Xuncha 巡查: finds, assigns and stops illegal land use and illegal construction.
+///
+/// Without --database-url every command uses a private PostgreSQL+PostGIS cluster in --data-dir,
+/// which it starts itself and shares with a running `xuncha serve`.
+#[derive(Debug, Parser)]
+#[command(name = "xuncha", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    store: StoreConfig,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve API, tiles and web app
+    Serve(serve::ServeArgs),
+    /// Who and what is at a coordinate, or at each of a file of coordinates
+    Lookup(lookup::LookupArgs),
+    /// People and their accounts
+    #[command(subcommand)]
+    People(PeopleCommand),
+    /// Who answers for which cell or village
+    #[command(subcommand)]
+    Duties(DutiesCommand),
+    /// Past cases
+    #[command(subcommand)]
+    Cases(cases::CasesCommand),
+    /// Give an account its first password, or make an API token
+    #[command(subcommand)]
+    Account(accounts::AccountCommand),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum PeopleCommand {
+    Import(people::ImportArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum DutiesCommand {
+    Import(duties::ImportArgs),
+}
+
+/// Runs a command: exit status 0 done, 1 refused or failed, 2 usage.
+pub fn run(cli: Cli) -> ExitCode {
+    logging();
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("{fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<()> {
+    let open = || -> Result<Store> {
+        use_proj_database(&cli.store.data_dir)?;
+        Store::open(&cli.store)
+    };
+    match cli.command {
+        Command::Serve(args) => serve::run(args, open()?, &cli.store, |_| {}),
+        Command::Lookup(args) => {
+            use_proj_database(&cli.store.data_dir)?;
+            lookup::run(&args, language(), || {
+                let store = Store::open(&cli.store)?;
+                let mut conn = store.conn()?;
+                let atlas = crate::store::features::load_atlas(&mut conn)?;
+                let roster = crate::store::world::load_roster(&mut conn)?;
+                Ok((Arc::new(atlas), Arc::new(roster)))
+            })
+        }
+        Command::People(PeopleCommand::Import(args)) => people::run(&args, &open()?),
+        Command::Duties(DutiesCommand::Import(args)) => duties::run(&args, &open()?),
+        Command::Cases(command) => cases::run(command, &open()?),
+        Command::Account(command) => accounts::run(command, &open()?),
+        Command::Openapi => {
+            let document = crate::web::openapi();
+            let text = document.to_pretty_json().map_err(crate::error::Fault::internal)?;
+            println!("{text}");
+            Ok(())
+        }
+    }
+}
+
+/// The language of the terminal: English where the locale says so, else Chinese.
+fn language() -> Language {
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    match locale {
+        Some(locale) if locale.starts_with("en") => Language::English,
+        _ => Language::Chinese,
+    }
+}
+
+/// Logs go to stderr; `RUST_LOG` sets how much.
+fn logging() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,xuncha=info,tracing_actix_web=off"));
+    // Fails when a test has set one already.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+static PROJ_DATABASE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/proj.db"));
+
+/// Puts the PROJ database that this binary carries where PROJ can open it.
+pub fn use_proj_database(data_dir: &Path) -> Result<()> {
+    use crate::error::Fault;
+    use sha2::{Digest, Sha256};
+    let name = hex::encode(&Sha256::digest(PROJ_DATABASE)[..8]);
+    let folder = data_dir.join("proj").join(name);
+    let path = folder.join("proj.db");
+    let cannot = |error: std::io::Error| {
+        Fault::invalid(
+            format!("无法写入数据目录 {}：{error}", data_dir.display()),
+            format!("Cannot write to the data folder {}: {error}", data_dir.display()),
+        )
+    };
+    let whole = path.metadata().is_ok_and(|m| m.len() == PROJ_DATABASE.len() as u64);
+    if !whole {
+        std::fs::create_dir_all(&folder).map_err(cannot)?;
+        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(cannot)?;
+        std::io::Write::write_all(&mut file, PROJ_DATABASE).map_err(cannot)?;
+        file.persist(&path).map_err(|error| cannot(error.error))?;
+    }
+    crs::set_proj_data_dir(&folder.canonicalize().map_err(cannot)?);
+    Ok(())
+}

@@ -4,12 +4,16 @@ pub mod accounts;
 pub mod attachments;
 pub mod cases;
 pub mod cluster;
+pub mod duties;
 pub mod features;
 pub mod geometry;
 mod migrate;
 pub mod notify;
+pub mod past_cases;
+pub mod people;
 pub mod reporting;
 pub mod schema;
+pub mod sheet;
 pub mod world;
 
 use crate::config::StoreConfig;

@@ -44,13 +44,7 @@ pub enum BatchFormat {
     GeoJson,
 }
 
-/// The language of the `error` column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Language {
-    #[default]
-    Chinese,
-    English,
-}
+pub use crate::error::Language;
 
 /// What a batch asks.
 #[derive(Debug, Clone)]

@@ -1,0 +1,475 @@
+//! Cases: report, list, show, history.
+
+use super::areas::find_area;
+use super::params::{self, wrong};
+use super::problem::Problem;
+use super::session::Account;
+use super::state::{AppState, blocking};
+use crate::atlas::category::Category;
+use crate::atlas::feature::layers;
+use crate::enforcement::nature::Nature;
+use crate::enforcement::permissions::{Action, Scope};
+use crate::error::{Fault, FaultKind, Result};
+use crate::geometry::crs::{Crs, ToCgcs2000, snap};
+use crate::store::cases::{self, CaseQuery, finite};
+use crate::store::reporting::{self, Report, Retry, case_json, footprint_json};
+use crate::store::{Store, attachments};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Duration, TimeZone, Utc};
+use geo::{Coord, MapCoords, MultiPolygon, Validation};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+const SOURCES: [&str; 4] = ["patrol", "public", "satellite", "assigned"];
+const PATROL_KINDS: [&str; 2] = ["regular", "spot"];
+/// The states of a case.
+pub const STATUSES: [&str; 9] = [
+    "dispatched",
+    "on_site",
+    "stopped",
+    "demolishing",
+    "close_applied",
+    "closed",
+    "rejected",
+    "duplicate",
+    "transferred",
+];
+const MAX_TEXT: usize = 4_000;
+const MAX_FOOTPRINT_VERTICES: usize = 10_000;
+/// Nobody reports a case larger than 100 km².
+const MAX_AREA_M2: f64 = 1e8;
+
+/// The party: a person or firm.
+#[derive(Deserialize, Serialize, Default, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Party {
+    name: Option<String>,
+    /// Identity number or credit code; takings cumulate by it.
+    id_number: Option<String>,
+    is_cadre: bool,
+}
+
+/// A new case. `id` is made by the client: a retry with the same id gets the first answer.
+#[derive(Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCase {
+    id: Option<Uuid>,
+    /// Longitude or easting
+    lon: f64,
+    /// Latitude or northing
+    lat: f64,
+    /// `wgs84` (default), `cgcs2000`, `gcj02`, `bd09`, `EPSG:n` …
+    crs: Option<String>,
+    accuracy_m: Option<f64>,
+    #[serde(default)]
+    mocked: bool,
+    observed_at: Option<DateTime<Utc>>,
+    source: Option<String>,
+    patrol_kind: Option<String>,
+    nature: Nature,
+    #[serde(rename = "use")]
+    use_: Option<String>,
+    party: Option<Party>,
+    area_m2: Option<f64>,
+    storeys: Option<i32>,
+    new_build: Option<bool>,
+    description: Option<String>,
+    /// GeoJSON Polygon or MultiPolygon in `crs`
+    #[schema(value_type = Option<Object>)]
+    footprint: Option<Value>,
+}
+
+fn text(value: Option<String>, field: &str) -> Result<Option<String>> {
+    let value = value.map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
+    match &value {
+        Some(text) if text.chars().count() > MAX_TEXT => Err(Fault::invalid(
+            format!("{field} 不能超过 {MAX_TEXT} 字"),
+            format!("{field} is longer than {MAX_TEXT} characters"),
+        )
+        .field(field, "too long")),
+        Some(text) if text.chars().any(|c| c == '\0') => Err(Fault::invalid(
+            format!("{field} 含有非法字符"),
+            format!("{field} holds a NUL character"),
+        )
+        .field(field, "NUL")),
+        _ => Ok(value),
+    }
+}
+
+fn one_of(value: Option<&str>, known: &[&str], field: &str) -> Result<()> {
+    match value {
+        Some(value) if !known.contains(&value) => Err(wrong(field, &known.join(", "))),
+        _ => Ok(()),
+    }
+}
+
+/// A GeoJSON polygon in some CRS, as a valid multipolygon in CGCS2000 degrees.
+pub fn polygon_of(geojson: &Value, to_cgcs2000: &ToCgcs2000, field: &str) -> Result<MultiPolygon> {
+    let refuse = |zh: &str, en: &str| {
+        Fault::new(FaultKind::Unprocessable, "invalid_polygon", zh, en).field(field, en)
+    };
+    let geometry = match geojson.get("type").and_then(Value::as_str) {
+        Some("Feature") => geojson.get("geometry").cloned().unwrap_or_default(),
+        _ => geojson.clone(),
+    };
+    let not_polygon = || {
+        refuse(
+            "需要 GeoJSON 面（Polygon 或 MultiPolygon）",
+            "A GeoJSON Polygon or MultiPolygon is needed",
+        )
+    };
+    let geometry: geojson::Geometry =
+        serde_json::from_value(geometry).map_err(|_| not_polygon())?;
+    let polygons = match geo::Geometry::<f64>::try_from(&geometry).map_err(|_| not_polygon())? {
+        geo::Geometry::Polygon(polygon) => MultiPolygon::new(vec![polygon]),
+        geo::Geometry::MultiPolygon(polygons) => polygons,
+        _ => return Err(not_polygon()),
+    };
+    use geo::CoordsIter;
+    if polygons.coords_count() > MAX_FOOTPRINT_VERTICES {
+        return Err(Fault::new(
+            FaultKind::TooLarge,
+            "too_many_vertices",
+            format!("多边形的顶点不能超过 {MAX_FOOTPRINT_VERTICES} 个"),
+            format!("A polygon may have at most {MAX_FOOTPRINT_VERTICES} vertices"),
+        ));
+    }
+    let polygons = polygons.try_map_coords(|c| to_cgcs2000.position(c).map(snap))?;
+    if polygons.0.is_empty() || polygons.iter().any(|p| p.exterior().0.len() < 4) {
+        return Err(refuse("多边形至少需要三个点", "A polygon needs at least three points"));
+    }
+    if !polygons.is_valid() {
+        return Err(refuse(
+            "多边形自相交或不闭合，请重新绘制",
+            "The polygon crosses itself or its rings overlap; please draw it again",
+        ));
+    }
+    Ok(polygons)
+}
+
+fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
+    let crs: Crs = body.crs.as_deref().unwrap_or("wgs84").parse()?;
+    let to_cgcs2000 = ToCgcs2000::cached(&crs)?;
+    let position = to_cgcs2000.position(Coord { x: body.lon, y: body.lat })?;
+    one_of(body.source.as_deref(), &SOURCES, "source")?;
+    one_of(body.patrol_kind.as_deref(), &PATROL_KINDS, "patrol_kind")?;
+    let now = Utc::now();
+    let observed_at = body.observed_at.unwrap_or(now);
+    // A phone's clock may be wrong by a day; a year is no clock.
+    let earliest = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().unwrap_or(now);
+    if observed_at < earliest || observed_at > now + Duration::days(400) {
+        return Err(wrong("observed_at", "a time since 2000 and not in the far future"));
+    }
+    let party = body.party.unwrap_or_default();
+    Ok(Report {
+        id: body.id.unwrap_or_else(Uuid::new_v4),
+        source: body.source.unwrap_or_else(|| "patrol".into()),
+        patrol_kind: body.patrol_kind,
+        nature: body.nature,
+        use_: text(body.use_, "use")?,
+        party_name: text(party.name, "party.name")?,
+        party_id_number: text(party.id_number, "party.id_number")?.map(|id| id.to_uppercase()),
+        party_is_cadre: party.is_cadre,
+        area_m2: finite(body.area_m2, "area_m2", 0.0..=MAX_AREA_M2)?,
+        storeys: match body.storeys {
+            Some(storeys) if !(0..=200).contains(&storeys) => {
+                return Err(wrong("storeys", "0 to 200"));
+            }
+            storeys => storeys,
+        },
+        new_build: body.new_build,
+        description: text(body.description, "description")?,
+        input: (body.lon, body.lat, crs.to_string()),
+        position,
+        accuracy_m: finite(body.accuracy_m, "accuracy_m", 0.0..=1e6)?,
+        mocked: body.mocked,
+        footprint: match body.footprint.filter(|f| !f.is_null()) {
+            Some(footprint) => Some(polygon_of(&footprint, &to_cgcs2000, "footprint")?),
+            None => None,
+        },
+        observed_at,
+        reporter: Some(reporter),
+    })
+}
+
+/// Report a case: answers with its place, land categories and responsible person.
+#[utoipa::path(tag = "cases", request_body = NewCase,
+    responses((status = 201), (status = 400, body = Problem), (status = 409, body = Problem),
+              (status = 422, body = Problem)))]
+#[post("/cases")]
+async fn report(
+    state: web::Data<AppState>,
+    account: Account,
+    request: HttpRequest,
+    body: web::Json<NewCase>,
+) -> Result<HttpResponse> {
+    account.require(Action::ReportCase)?;
+    let body = body.into_inner();
+    let header = request.headers().get("idempotency-key").and_then(|v| v.to_str().ok());
+    let key = match (body.id, header) {
+        (Some(id), _) => id.to_string(),
+        (None, Some(key)) if key.len() <= 200 => key.to_string(),
+        (None, Some(_)) => return Err(wrong("Idempotency-Key", "at most 200 characters")),
+        (None, None) => Uuid::new_v4().to_string(),
+    };
+    let digest = Sha256::digest(serde_json::to_vec(&body).map_err(Fault::internal)?).into();
+    let person = account.person.id;
+    let shared = state.clone();
+    let answer = blocking(move || {
+        let report = parse(body, person)?;
+        let retry = Retry { person, key, request: digest };
+        let answer = reporting::report(&shared.store, &shared.world, &report, &retry)?;
+        // The follower would bring it within milliseconds; the reporter's next tile has it at once.
+        shared.world.refresh(&shared.store)?;
+        Ok(answer)
+    })
+    .await?;
+    metrics::counter!("xuncha_cases_reported").increment(1);
+    Ok(HttpResponse::Created().json(answer))
+}
+
+/// Which cases to list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct CaseListQuery {
+    /// west,south,east,north in degrees
+    bbox: Option<String>,
+    /// Code of a city, district, functional area, town or village
+    area: Option<String>,
+    /// Comma-separated
+    status: Option<String>,
+    nature: Option<String>,
+    category: Option<String>,
+    source: Option<String>,
+    /// First day (Shanghai) or RFC 3339 time of the report
+    from: Option<String>,
+    /// Last day, included, or RFC 3339 time
+    to: Option<String>,
+    /// Id or phone of the responsible person, or `me`
+    assignee: Option<String>,
+    /// Part of number, party, description or cell code
+    q: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// A page of cases.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct CaseList {
+    #[schema(value_type = Vec<Object>)]
+    items: Vec<Value>,
+    next: Option<String>,
+    /// All cases that match, on every page.
+    total: i64,
+}
+
+fn cursor_of(case: &cases::CaseRow) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}|{}", case.reported_at.timestamp_micros(), case.id))
+}
+
+fn read_cursor(cursor: &str) -> Option<(DateTime<Utc>, Uuid)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let (micros, id) = text.split_once('|')?;
+    Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
+}
+
+fn parse_list(state: &AppState, account: &Account, query: CaseListQuery) -> Result<CaseQuery> {
+    let atlas = state.world.atlas.load();
+    let area = match query.area.as_deref().map(str::trim).filter(|code| !code.is_empty()) {
+        Some(code) => match find_area(&atlas, code) {
+            Some((level, _)) if level != layers::CELL => {
+                Some(Scope::of_area(code, |_| level == layers::FUNCTIONAL_AREA))
+            }
+            _ => return Err(wrong("area", "no such area")),
+        },
+        None => None,
+    };
+    let assignee = match query.assignee.as_deref() {
+        None | Some("") => None,
+        Some("me") => Some(account.person.id),
+        Some(text) => Some(match text.parse() {
+            Ok(id) => id,
+            Err(_) => state
+                .world
+                .roster
+                .load()
+                .people()
+                .iter()
+                .find(|person| person.phone == text)
+                .map(|person| person.id)
+                .ok_or_else(|| wrong("assignee", "an id, a phone, or me"))?,
+        }),
+    };
+    let (from, to) = (
+        params::period_start("from", query.from.as_deref())?,
+        params::period_end("to", query.to.as_deref())?,
+    );
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Err(wrong("from", "from must not be after to"));
+    }
+    Ok(CaseQuery {
+        bbox: params::bbox(query.bbox.as_deref())?,
+        area,
+        scope: Some(account.scope.clone()),
+        status: params::words("status", query.status.as_deref(), |w| STATUSES.contains(&w))?,
+        nature: params::words("nature", query.nature.as_deref(), |w| Nature::parse(w).is_some())?,
+        category: params::words("category", query.category.as_deref(), |w| {
+            Category::parse(w).is_some()
+        })?,
+        source: params::words("source", query.source.as_deref(), |w| SOURCES.contains(&w))?,
+        from,
+        to,
+        assignee,
+        text: text(query.q, "q")?,
+        after: match query.cursor.as_deref().filter(|c| !c.is_empty()) {
+            Some(cursor) => {
+                Some(read_cursor(cursor).ok_or_else(|| wrong("cursor", "not one of ours"))?)
+            }
+            None => None,
+        },
+        limit: params::limit(query.limit)?,
+    })
+}
+
+/// Cases within the account's area, newest first.
+#[utoipa::path(tag = "cases", params(CaseListQuery),
+    responses((status = 200, body = CaseList), (status = 400, body = Problem)))]
+#[get("/cases")]
+async fn list(
+    state: web::Data<AppState>,
+    account: Account,
+    query: web::Query<CaseListQuery>,
+) -> Result<HttpResponse> {
+    account.require(Action::SeeCases)?;
+    let query = parse_list(&state, &account, query.into_inner())?;
+    let answer = blocking(move || {
+        let mut conn = state.store.conn()?;
+        let total = cases::count(&mut conn, &query)?;
+        // One more than asked tells whether there is another page.
+        let rows = cases::list(&mut conn, &CaseQuery { limit: query.limit + 1, ..query.clone() })?;
+        let page = &rows[..rows.len().min(query.limit as usize)];
+        let next = (rows.len() > page.len()).then(|| page.last().map(cursor_of)).flatten();
+        Ok(CaseList { items: page.iter().map(case_json).collect(), next, total })
+    })
+    .await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// The case, if it exists and the account may see it; otherwise 404 either way.
+pub fn visible_case(store: &Store, account: &Account, id: Uuid) -> Result<cases::CaseRow> {
+    let found = cases::find(&mut *store.conn()?, id)?;
+    let own = |case: &cases::CaseRow| {
+        cases::is_within(case, &account.scope)
+            || case.reporter_id == Some(account.person.id)
+            || case.assignee_id == Some(account.person.id)
+    };
+    found.filter(own).ok_or_else(|| {
+        Fault::not_found("没有这个案件，或不在您的辖区内", "There is no such case in your area")
+    })
+}
+
+/// One case.
+#[utoipa::path(tag = "cases", params(("id" = Uuid, Path)),
+    responses((status = 200), (status = 404, body = Problem)))]
+#[get("/cases/{id}")]
+async fn show(
+    state: web::Data<AppState>,
+    account: Account,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse> {
+    let answer = blocking(move || {
+        let row = visible_case(&state.store, &account, *id)?;
+        let mut conn = state.store.conn()?;
+        let mut answer = case_json(&row);
+        let footprint = cases::footprint(&mut conn, row.id)?;
+        answer["footprint"] = footprint_json(footprint.as_ref());
+        answer["attachments"] = serde_json::to_value(attachments::of_case(&mut conn, row.id)?)
+            .map_err(Fault::internal)?;
+        Ok(answer)
+    })
+    .await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// One step of a case's history.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Event {
+    seq: i32,
+    id: Uuid,
+    action: String,
+    actor: Option<Actor>,
+    /// Server's time.
+    at: DateTime<Utc>,
+    /// Device's time.
+    observed_at: Option<DateTime<Utc>>,
+    lon: Option<f64>,
+    lat: Option<f64>,
+    accuracy_m: Option<f64>,
+    mocked: Option<bool>,
+    text: Option<String>,
+    attachments: Vec<Uuid>,
+    #[schema(value_type = Object)]
+    data: Value,
+}
+
+/// Who did it; none where the platform did.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Actor {
+    id: Uuid,
+    name: String,
+}
+
+/// The whole history of a case, oldest first.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct History {
+    items: Vec<Event>,
+    next: Option<String>,
+}
+
+/// The history of a case.
+#[utoipa::path(tag = "cases", params(("id" = Uuid, Path)),
+    responses((status = 200, body = History), (status = 404, body = Problem)))]
+#[get("/cases/{id}/history")]
+async fn history(
+    state: web::Data<AppState>,
+    account: Account,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse> {
+    let answer = blocking(move || {
+        let case = visible_case(&state.store, &account, *id)?;
+        let events = cases::history(&mut *state.store.conn()?, case.id)?;
+        let roster = state.world.roster.load();
+        let name = |id: Uuid| roster.person(id).map(|p| p.name.clone()).unwrap_or_default();
+        let items = events
+            .into_iter()
+            .map(|e| Event {
+                seq: e.seq,
+                id: e.id,
+                action: e.action,
+                actor: e.actor_id.map(|id| Actor { id, name: name(id) }),
+                at: e.at,
+                observed_at: e.observed_at,
+                lon: e.lon,
+                lat: e.lat,
+                accuracy_m: e.accuracy_m,
+                mocked: e.mocked,
+                text: e.text,
+                attachments: e.attachments,
+                data: e.data,
+            })
+            .collect();
+        Ok(History { items, next: None })
+    })
+    .await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+pub fn configure(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    config.service(report).service(list).service(show).service(history);
+}

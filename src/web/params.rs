@@ -1,0 +1,109 @@
+//! Reading query parameters: unknown ones are refused, lists are split, days are Shanghai's.
+
+use crate::error::{Fault, Result};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono_tz::Asia::Shanghai;
+
+/// At most this many values in one list parameter.
+const MAX_LIST: usize = 50;
+
+/// A comma-separated list of words, each known.
+pub fn words(
+    parameter: &str,
+    value: Option<&str>,
+    is_known: impl Fn(&str) -> bool,
+) -> Result<Vec<String>> {
+    let mut found: Vec<String> = Vec::new();
+    for word in value.unwrap_or_default().split(',').map(str::trim).filter(|w| !w.is_empty()) {
+        if !is_known(word) {
+            return Err(wrong(parameter, &format!("unknown value {word:?}")));
+        }
+        if !found.iter().any(|w| w == word) {
+            found.push(word.to_string());
+        }
+        if found.len() > MAX_LIST {
+            return Err(wrong(parameter, "too many values"));
+        }
+    }
+    Ok(found)
+}
+
+/// 400 for one parameter.
+pub fn wrong(parameter: &str, detail: &str) -> Fault {
+    Fault::invalid(
+        format!("参数 {parameter} 有误"),
+        format!("Parameter {parameter} is wrong: {detail}"),
+    )
+    .field(parameter, detail)
+}
+
+/// A day (`2026-11-23`) or an RFC 3339 time, as the first moment that counts.
+pub fn period_start(parameter: &str, value: Option<&str>) -> Result<Option<DateTime<Utc>>> {
+    moment(parameter, value, 0)
+}
+
+/// A day, included, or an RFC 3339 time, as the first moment that does not count any more.
+pub fn period_end(parameter: &str, value: Option<&str>) -> Result<Option<DateTime<Utc>>> {
+    moment(parameter, value, 1)
+}
+
+fn moment(parameter: &str, value: Option<&str>, days: u64) -> Result<Option<DateTime<Utc>>> {
+    let Some(text) = value.map(str::trim).filter(|t| !t.is_empty()) else { return Ok(None) };
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Some(time.with_timezone(&Utc)));
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .ok()
+        .and_then(|day| day.checked_add_days(Days::new(days)))
+        .and_then(|day| Shanghai.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest())
+        .map(|time| Some(time.with_timezone(&Utc)))
+        .ok_or_else(|| wrong(parameter, "a day such as 2026-11-23 or an RFC 3339 time"))
+}
+
+/// `west,south,east,north` in degrees.
+pub fn bbox(value: Option<&str>) -> Result<Option<[f64; 4]>> {
+    let Some(text) = value else { return Ok(None) };
+    let numbers: Vec<f64> = text.split(',').filter_map(|n| n.trim().parse().ok()).collect();
+    match numbers[..] {
+        [west, south, east, north]
+            if numbers.iter().all(|n| n.is_finite()) && west <= east && south <= north =>
+        {
+            Ok(Some([west, south, east, north]))
+        }
+        _ => Err(wrong("bbox", "west,south,east,north in degrees")),
+    }
+}
+
+/// The page size: default 50, at most 1000.
+pub fn limit(value: Option<i64>) -> Result<i64> {
+    match value.unwrap_or(50) {
+        limit @ 1..=1000 => Ok(limit),
+        _ => Err(wrong("limit", "1 to 1000")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_shanghais_and_ends_are_included() {
+        let start = period_start("from", Some("2026-11-01")).unwrap().unwrap();
+        let end = period_end("to", Some("2026-11-01")).unwrap().unwrap();
+        assert_eq!(start.to_rfc3339(), "2026-10-31T16:00:00+00:00");
+        assert_eq!((end - start).num_hours(), 24);
+        for bad in ["2026-13-01", "yesterday", "2026-11-01T00:00"] {
+            assert!(period_start("from", Some(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn lists_and_boxes_are_checked() {
+        assert_eq!(words("status", Some("a,b,,a"), |w| w != "c").unwrap(), ["a", "b"]);
+        assert!(words("status", Some("a,c"), |w| w != "c").is_err());
+        assert!(bbox(Some("119,25,120,26")).unwrap().is_some());
+        for bad in ["", "1,2,3", "NaN,1,2,3", "2,1,1,2", "1,2,3,4,5"] {
+            assert!(bbox(Some(bad)).is_err(), "{bad}");
+        }
+    }
+}

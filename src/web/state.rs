@@ -1,0 +1,40 @@
+//! What every handler can reach.
+
+use super::session::Account;
+use crate::error::{Fault, Result};
+use crate::store::Store;
+use crate::store::world::World;
+use moka::sync::Cache;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The service's parts, shared by all workers.
+pub struct AppState {
+    pub store: Store,
+    /// Boundaries, people and cases in memory, in step with the store.
+    pub world: Arc<World>,
+    /// Attachments and uploads in work lie here.
+    pub data_dir: PathBuf,
+    /// Cookies are `Secure`: only behind TLS.
+    pub secure_cookies: bool,
+    /// Who a credential belongs to, by its hash; short-lived, so that a log-out elsewhere counts soon.
+    pub accounts: Cache<[u8; 32], Arc<Account>>,
+}
+
+/// How long a log-out or a change of person in another process may go unseen.
+const ACCOUNT_CACHE: Duration = Duration::from_secs(5);
+
+impl AppState {
+    pub fn new(store: Store, world: Arc<World>, data_dir: PathBuf, secure_cookies: bool) -> Self {
+        let accounts = Cache::builder().max_capacity(20_000).time_to_live(ACCOUNT_CACHE).build();
+        Self { store, world, data_dir, secure_cookies, accounts }
+    }
+}
+
+/// Runs blocking work (SQL, hashing, geometry) off the event loop.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    actix_web::web::block(work).await.map_err(Fault::internal)?
+}
