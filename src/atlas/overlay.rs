@@ -30,6 +30,8 @@ pub struct LandOverlay {
     farmland: Option<Arc<Layer>>,
     pieces: Vec<Piece>,
     tree: RTree<IndexedPiece>,
+    /// What each farmland owns, whole: its piece in the farmland layer's order.
+    fields: Vec<Option<Piece>>,
     problems: Vec<String>,
 }
 
@@ -58,13 +60,14 @@ impl LandOverlay {
     pub fn build(atlas: &Atlas) -> Self {
         let parcels = atlas.layer(layers::PARCEL).cloned();
         let farmland = atlas.layer(layers::BASIC_FARMLAND).cloned();
-        let (pieces, problems) = pieces::cut(parcels.as_deref(), farmland.as_deref());
+        let pieces::Pieces { pieces, fields, problems } =
+            pieces::cut(parcels.as_deref(), farmland.as_deref());
         let boxes = pieces.iter().zip(0..).map(|(piece, index)| {
             let (min, max) = (piece.bounds.min(), piece.bounds.max());
             GeomWithData::new(Rectangle::from_corners([min.x, min.y], [max.x, max.y]), index)
         });
         let tree = RTree::bulk_load(boxes.collect());
-        Self { parcels, farmland, pieces, tree, problems }
+        Self { parcels, farmland, pieces, tree, fields, problems }
     }
 
     /// Parcels and farmland that could not be overlaid with each other, for the log.
@@ -116,12 +119,39 @@ impl LandOverlay {
                 *shares.entry((parcel, self.category(piece))).or_default() += area_m2;
             }
         }
-        let shares = shares.into_iter().map(|((parcel, category), area_m2)| Share {
-            parcel: (parcel != FeatureIndex::MAX).then_some(parcel),
-            category,
-            area_m2,
-        });
-        Ok(Cover::complete(total_m2, shares.collect()))
+        let mut shares: Vec<Share> = shares
+            .into_iter()
+            .map(|((parcel, category), area_m2)| Share {
+                parcel: (parcel != FeatureIndex::MAX).then_some(parcel),
+                category,
+                area_m2,
+            })
+            .collect();
+        self.measure_farmland_whole(&region, &mut shares).map_err(Fault::internal)?;
+        Ok(Cover::complete(total_m2, shares))
+    }
+
+    /// Basic farmland counts with the area of its own polygons. That of its pieces differs by a
+    /// hair where the rim cuts it: between two crossings the rim is a geodesic, and parcels cross
+    /// it more often.
+    fn measure_farmland_whole(
+        &self,
+        region: &Region,
+        shares: &mut [Share],
+    ) -> Result<(), cut::CutFailed> {
+        let Some(layer) = &self.farmland else { return Ok(()) };
+        let mut near: Vec<_> = layer.in_box(region.bounds()).collect();
+        near.sort_unstable();
+        let mut whole = 0.0;
+        for field in near.iter().filter_map(|&index| self.fields.get(index as usize)?.as_ref()) {
+            whole += self.area_under(field, region)?;
+        }
+        let is_basic = |s: &&mut Share| s.category == Category::BasicFarmland;
+        let cut: f64 = shares.iter_mut().filter(is_basic).map(|s| s.area_m2).sum();
+        if cut > 0.0 {
+            shares.iter_mut().filter(is_basic).for_each(|s| s.area_m2 *= whole / cut);
+        }
+        Ok(())
     }
 
     fn area_under(&self, piece: &Piece, region: &Region) -> Result<f64, cut::CutFailed> {

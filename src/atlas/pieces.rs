@@ -43,8 +43,17 @@ impl Piece {
 /// Slivers below this are left to whatever is around them, m².
 const SLIVER_M2: f64 = 1e-6;
 
-/// All pieces, and what went wrong. Of features that overlap within a layer, the lowest code owns.
-pub fn cut(parcels: Option<&Layer>, farmland: Option<&Layer>) -> (Vec<Piece>, Vec<String>) {
+/// Parcels and farmland without overlaps.
+pub struct Pieces {
+    pub pieces: Vec<Piece>,
+    /// What each farmland owns, whole, in the layer's order; `None` where that is nothing.
+    pub fields: Vec<Option<Piece>>,
+    /// What went wrong, by code.
+    pub problems: Vec<String>,
+}
+
+/// Cuts all. Of features that overlap within a layer, the lowest code owns.
+pub fn cut(parcels: Option<&Layer>, farmland: Option<&Layer>) -> Pieces {
     let owned_parcels = parcels.map(owned).unwrap_or_default();
     let owned_farmland = farmland.map(owned).unwrap_or_default();
     let fields: Vec<Option<Region>> =
@@ -84,7 +93,18 @@ pub fn cut(parcels: Option<&Layer>, farmland: Option<&Layer>) -> (Vec<Piece>, Ve
             Err(error) => problems.push(format!("basic farmland {}: {error}", field.code)),
         }
     }
-    (pieces, problems)
+    let fields = owned_farmland.into_iter().map(|field| whole_field(field, farmland)).collect();
+    Pieces { pieces, fields, problems }
+}
+
+fn whole_field(field: Owned, farmland: Option<&Layer>) -> Option<Piece> {
+    let bounds = field.shape.get(farmland?)?.bounding_rect()?;
+    let part = match field.shape {
+        Shape::Whole(_) => None,
+        Shape::Part(part) => Some(part),
+    };
+    let farmland = Some(field.index);
+    Some(Piece { parcel: None, farmland, area_m2: field.area_m2, bounds, part })
 }
 
 /// The part of a feature that no feature of lower code covers.

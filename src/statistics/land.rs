@@ -41,6 +41,12 @@ pub enum LandLevel {
 impl LandLevel {
     const ALL: [Self; 5] = [Self::City, Self::District, Self::Town, Self::Village, Self::Cell];
 
+    /// Reads the name used in the API.
+    pub fn parse(name: &str) -> Option<Self> {
+        let layer_name = |level: &Self| level.layers().first().map(|layer| layer.layer());
+        Self::ALL.into_iter().find(|level| layer_name(level) == Some(name))
+    }
+
     fn depth(self) -> u8 {
         self as u8
     }

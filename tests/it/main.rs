@@ -3,6 +3,7 @@
 mod cli_lookup;
 mod cluster;
 mod exactly_one;
+mod land;
 mod lookup_answer;
 mod lookup_batch;
 mod lookup_oracle;

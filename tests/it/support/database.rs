@@ -72,7 +72,6 @@ pub fn empty() -> TestDatabase {
 
 /// A fresh copy of what `fill` puts into an empty database. It runs once for each name, however
 /// many tests ask.
-#[expect(dead_code, reason = "the demo city will be the first")]
 pub fn filled(name: &'static str, fill: fn(&TestDatabase)) -> TestDatabase {
     static TEMPLATES: OnceLock<Mutex<HashMap<&str, String>>> = OnceLock::new();
     // Held while filling, so that others wait for the template. A filling that panics poisons it
