@@ -22,8 +22,12 @@ export default defineConfig({
   },
   worker: { format: 'es' },
   build: {
-    // MapLibre is one module of about 1 MB, fetched only by pages with a map.
+    // MapLibre is one module of about 1 MB, fetched only by pages with a map; a chunk of its own
+    // stays in the browser's cache when our pages change.
     chunkSizeWarningLimit: 1400,
+    rolldownOptions: {
+      output: { codeSplitting: { groups: [{ name: 'maplibre', test: /node_modules[\\/]maplibre-gl[\\/].*js$/ }] } },
+    },
   },
   server: { proxy: { '/api': service, '/tiles': service } },
   test: { include: ['tests/**/*.test.ts'] },

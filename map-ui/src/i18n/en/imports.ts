@@ -61,7 +61,7 @@ export default {
     orphans: 'Wrong parent',
     warnings: 'Warnings',
   },
-  columns: { record: 'Record', code: 'Code', area: 'Area', text: 'Finding' },
+  columns: { record: 'Record', code: 'Code', area: 'Area', text: 'Finding', place: 'Place' },
   toMap: 'On the map',
   nowhere: 'This one has no place on the map',
   more: '{count} more are not listed',

@@ -61,7 +61,7 @@ export default {
     orphans: '上级不符',
     warnings: '提醒',
   },
-  columns: { record: '记录', code: '代码', area: '面积', text: '说明' },
+  columns: { record: '记录', code: '代码', area: '面积', text: '说明', place: '位置' },
   toMap: '在图上看',
   nowhere: '这一条在图上没有位置',
   more: '另有 {count} 条未列出',
