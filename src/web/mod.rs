@@ -10,6 +10,7 @@ pub mod params;
 pub mod problem;
 pub mod session;
 pub mod state;
+pub mod stats;
 
 use crate::error::{Fault, FaultKind, Result};
 use actix_web::http::header;
@@ -46,6 +47,7 @@ fn api(config: &mut ServiceConfig) {
     cases::configure(config);
     attachments::configure(config);
     events::configure(config);
+    stats::configure(config);
 }
 
 /// The OpenAPI document of everything below `/api`, `/tiles` and for operators.
