@@ -159,7 +159,7 @@ impl Columns {
 }
 
 fn parse_nature(text: &str) -> Option<DutyNature> {
-    DutyNature::parse(text).or_else(|| match text {
+    DutyNature::parse(text).or(match text {
         "不限" | "全部" => Some(DutyNature::Any),
         "违法占地" => Some(DutyNature::IllegalLandUse),
         "违法建设" => Some(DutyNature::IllegalConstruction),
@@ -168,7 +168,7 @@ fn parse_nature(text: &str) -> Option<DutyNature> {
 }
 
 fn parse_rank(text: &str) -> Option<Rank> {
-    Rank::parse(text).or_else(|| match text {
+    Rank::parse(text).or(match text {
         "主" | "主责" => Some(Rank::Primary),
         "备" | "备岗" => Some(Rank::Backup),
         _ => None,

@@ -76,9 +76,17 @@ impl Sheet {
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
         let mut rows = Vec::new();
+        // The reader's own line numbers are off after CR LF and after empty lines.
+        let (mut number, mut counted) = (1, 0);
         for record in reader.records() {
             let record = record.map_err(|e| not_a_table(&e.to_string()))?;
-            let number = record.position().map_or(0, csv::Position::line);
+            let start = record.position().map_or(0, |p| usize::try_from(p.byte()).unwrap_or(0));
+            let skipped =
+                text.bytes().skip(start).take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            let start = (start + skipped).max(counted);
+            let lines =
+                text.bytes().skip(counted).take(start - counted).filter(|&b| b == b'\n').count();
+            (number, counted) = (number + lines as u64, start);
             rows.push(Row { number, cells: record.iter().map(str::to_owned).collect() });
         }
         Self::with_header(rows)

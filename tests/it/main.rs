@@ -9,4 +9,5 @@ mod lookup_batch;
 mod lookup_oracle;
 mod postgis_oracle;
 mod support;
+mod tables;
 mod toy_city;
