@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod cases;
 pub mod duties;
+pub mod import;
 pub mod lookup;
 mod lookup_batch;
 pub mod people;
@@ -34,6 +35,8 @@ pub struct Cli {
 enum Command {
     /// Serve API, tiles and web app
     Serve(serve::ServeArgs),
+    /// A boundary file into a draft of a layer, and into force
+    Import(Box<import::ImportArgs>),
     /// Who and what is at a coordinate, or at each of a file of coordinates
     Lookup(lookup::LookupArgs),
     /// People and their accounts
@@ -81,6 +84,7 @@ fn execute(cli: Cli) -> Result<()> {
     };
     match cli.command {
         Command::Serve(args) => serve::run(args, open()?, &cli.store, |_| {}),
+        Command::Import(args) => import::run(&args, &open()?, &mut |_, _| Ok(0)),
         Command::Lookup(args) => {
             use_proj_database(&cli.store.data_dir)?;
             lookup::run(&args, language(), || {

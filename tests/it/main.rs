@@ -3,6 +3,7 @@
 mod cli_lookup;
 mod cluster;
 mod exactly_one;
+mod imports;
 mod land;
 mod lookup_answer;
 mod lookup_batch;
@@ -11,3 +12,4 @@ mod postgis_oracle;
 mod support;
 mod tables;
 mod toy_city;
+mod torture;

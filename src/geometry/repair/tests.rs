@@ -58,7 +58,9 @@ fn spikes_holes_and_parts() {
     let far: Vec<(f64, f64)> = HOLE.iter().map(|&(x, y)| (x + 10.0, y)).collect();
     let (out, repairs) = repaired(vec![polygon(&[SQUARE, &far])]).unwrap();
     assert_eq!(repairs, ["hole_outside"]);
-    assert!((shoelace(&out.0[0].exterior().0) - 16e-6).abs() < 1e-12 && out.0[0].interiors().is_empty());
+    assert!(
+        (shoelace(&out.0[0].exterior().0) - 16e-6).abs() < 1e-12 && out.0[0].interiors().is_empty()
+    );
 
     let (out, repairs) = repaired(vec![polygon(&[SQUARE]), polygon(&[SQUARE])]).unwrap();
     assert_eq!((out.0.len(), repairs), (1, vec!["rings_intersect"]));
