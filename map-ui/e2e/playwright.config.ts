@@ -3,7 +3,8 @@ import { defineConfig } from '@playwright/test'
 /** Drives the Chromium of the system against a running service: `XUNCHA_URL`, `XUNCHA_LOGINS`. */
 export default defineConfig({
   testDir: '.',
-  outputDir: '.results',
+  // Where `make` does not look for changes.
+  outputDir: '../node_modules/.e2e',
   workers: 1,
   // The stories build on each other's data: the second would hide why the first failed.
   maxFailures: 1,

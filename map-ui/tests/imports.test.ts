@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { FeatureCollection } from 'geojson'
-import type { ImportReport } from '@/api/types'
+import type { ImportReport } from '@/api/imports'
 import { filesFault } from '@/imports/files'
 import { boxOf, count, featuresOf, rows } from '@/imports/findings'
 import { importForm, noChoices } from '@/imports/upload'

@@ -20,5 +20,3 @@ export type Responsible = NonNullable<LookupAnswer['responsible']>
 export type Person = NonNullable<Responsible['primary']>
 export type AreaRef = NonNullable<LookupAnswer['village']>
 export type Candidate = NonNullable<LookupAnswer['nearest']>
-export type ImportItem = Item<Ok<paths['/api/v1/imports']['get']>>
-export type ImportReport = Ok<paths['/api/v1/imports/{id}']['get']>

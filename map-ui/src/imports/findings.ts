@@ -1,6 +1,6 @@
 /** The findings of a check report as rows of tables, and where on the map each lies. */
 import type { Feature, FeatureCollection, Geometry, Position } from 'geojson'
-import type { ImportReport } from '@/api/types'
+import type { ImportReport } from '@/api/imports'
 
 export const kinds = ['rejected', 'repaired', 'duplicate_codes', 'overlaps', 'gaps', 'orphans', 'warnings'] as const
 export type Kind = (typeof kinds)[number]

@@ -1,7 +1,7 @@
 /** Sends the files of an import. By XMLHttpRequest: `fetch` tells no progress of what it sends. */
 import { commonHeaders, sessionLost } from '@/api/client'
 import { ProblemError, readProblem } from '@/api/problem'
-import type { ImportReport } from '@/api/types'
+import type { ImportReport } from '@/api/imports'
 
 /** What may be said about the files; an empty field is left to the server to find out. */
 export interface ImportChoices {

@@ -1,16 +1,21 @@
 /** One import: its report, kept in step while the server works on it. */
 import { computed, onScopeDispose, ref, shallowRef, watch } from 'vue'
-import type { FeatureCollection } from 'geojson'
-import { api, unwrap } from '@/api/client'
 import { useEvent } from '@/api/events'
-import type { ImportReport } from '@/api/types'
+import {
+  discardImport,
+  publishImport,
+  readGeometry,
+  readImport,
+  type ImportGeometry,
+  type ImportReport,
+} from '@/api/imports'
 
 /** For when the event stream is down. */
 const pollMs = 3000
 
 export function useImport(id: () => string | undefined) {
   const report = shallowRef<ImportReport>()
-  const geometry = shallowRef<FeatureCollection>()
+  const geometry = shallowRef<ImportGeometry>()
   const error = shallowRef<unknown>()
   const progress = ref(0)
   const working = computed(() => report.value?.state === 'reading')
@@ -20,7 +25,7 @@ export function useImport(id: () => string | undefined) {
     const wanted = id()
     if (!wanted) return
     try {
-      const found = await unwrap(api.GET('/api/v1/imports/{id}', { params: { path: { id: wanted } } }))
+      const found = await readImport(wanted)
       if (wanted !== id()) return
       error.value = undefined
       progress.value = Math.max(progress.value, found.progress ?? 0)
@@ -33,20 +38,17 @@ export function useImport(id: () => string | undefined) {
 
   async function loadGeometry(wanted: string): Promise<void> {
     if (geometry.value) return
-    const found = await unwrap(api.GET('/api/v1/imports/{id}/geometry', { params: { path: { id: wanted } } }))
-    if (wanted === id()) geometry.value = found as unknown as FeatureCollection
+    const found = await readGeometry(wanted)
+    if (wanted === id()) geometry.value = found
   }
 
   async function publish(acceptRejected: boolean): Promise<void> {
-    const params = { path: { id: id() ?? '' } }
-    await unwrap(
-      api.POST('/api/v1/imports/{id}/publish', { params, body: { accept_rejected: acceptRejected } }),
-    )
+    await publishImport(id() ?? '', acceptRejected)
     await load()
   }
 
   async function discard(): Promise<void> {
-    await unwrap(api.POST('/api/v1/imports/{id}/discard', { params: { path: { id: id() ?? '' } } }))
+    await discardImport(id() ?? '')
     await load()
   }
 

@@ -65,6 +65,7 @@ export default {
   toMap: 'On the map',
   nowhere: 'This one has no place on the map',
   more: '{count} more are not listed',
+  truncated: 'Only a part of the draft is drawn; the check covers all records.',
   map: 'Map of the check report',
   drawn: { draft: 'Draft', repaired: 'Repaired', rejected: 'Rejected', gap: 'Gap', overlap: 'Overlap' },
   publish: 'Publish',

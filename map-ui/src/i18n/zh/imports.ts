@@ -65,6 +65,7 @@ export default {
   toMap: '在图上看',
   nowhere: '这一条在图上没有位置',
   more: '另有 {count} 条未列出',
+  truncated: '图斑较多，图上只画出一部分；检查针对全部记录。',
   map: '检查报告地图',
   drawn: { draft: '待发布', repaired: '已修复', rejected: '拒收', gap: '空隙', overlap: '重叠' },
   publish: '发布',
