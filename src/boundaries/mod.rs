@@ -12,6 +12,7 @@ mod encoding;
 mod fields;
 mod filter;
 mod geojson;
+pub mod import_file;
 pub mod publish;
 pub(crate) mod read;
 mod reference_system;

@@ -560,3 +560,31 @@ pub fn show(conn: &mut PgConnection, id: Uuid) -> Result<serde_json::Value> {
     }
     Ok(shown)
 }
+
+/// The newest imports, without their findings.
+pub fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<serde_json::Value>> {
+    type Time = chrono::DateTime<Utc>;
+    type Row = (Uuid, String, String, String, f32, Option<Uuid>, Time, Option<Time>);
+    let rows: Vec<Row> = imports::table
+        .order((imports::created_at.desc(), imports::id.desc()))
+        .limit(limit)
+        .select((
+            imports::id,
+            imports::layer,
+            imports::file_name,
+            imports::state,
+            imports::progress,
+            imports::created_by,
+            imports::created_at,
+            imports::finished_at,
+        ))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, layer, file_name, state, progress, created_by, created_at, finished_at)| {
+            json!({"import_id": id, "layer": layer, "file_name": file_name, "state": state,
+                "progress": progress, "created_by": created_by, "created_at": created_at,
+                "finished_at": finished_at})
+        })
+        .collect())
+}

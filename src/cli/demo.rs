@@ -2,6 +2,10 @@
 
 use super::accounts::random_password;
 use super::serve::{self, ServeArgs};
+use crate::boundaries::ReadOptions;
+use crate::boundaries::demo::DEMO_IMPORTS;
+use crate::boundaries::import_file;
+use crate::boundaries::publish::PublishOptions;
 use crate::config::StoreConfig;
 use crate::error::{Fault, Result};
 use crate::store::{Store, accounts, duties, past_cases, people, sheet::Sheet};
@@ -78,7 +82,7 @@ fn load(store: &Store, folder: &Path) -> Result<()> {
                 source_layer: Some(import.source_layer.into()),
                 ..ReadOptions::default()
             };
-            publish_file(store, &folder.join(import.file), import.layer, &options)?;
+            publish_file(store, &folder.join(import.file), import.layer, options)?;
         }
     }
     let mut conn = store.conn()?;
@@ -93,6 +97,23 @@ fn load(store: &Store, folder: &Path) -> Result<()> {
     if imported.get_result::<i64>(&mut conn)? == 0 {
         past_cases::import(store, &folder.join("history.csv"), false)?;
     }
+    Ok(())
+}
+
+/// The ordinary importer, from file to force.
+fn publish_file(store: &Store, path: &Path, layer: &str, options: ReadOptions) -> Result<()> {
+    let started = Instant::now();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let job = import_file::begin(store, layer, &name, options, None)?;
+    let id = job.id();
+    let report = job.run(path, &|_| ())?;
+    import_file::publish(store, id, PublishOptions::default())?;
+    tracing::info!(
+        layer,
+        polygons = report.accepted,
+        "published in {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 

@@ -1,16 +1,12 @@
 //! `xuncha import`: a boundary file into a draft of a layer, and into force.
 
-use crate::atlas::feature::{LayerInfo, LayerKind};
-use crate::atlas::lookup::Atlas;
-use crate::boundaries::publish::{self, PublishOptions, Reassign};
-use crate::boundaries::{ReadOptions, Report, check, read, report::refusal};
+use crate::boundaries::publish::{self, PublishOptions};
+use crate::boundaries::{ReadOptions, Report, import_file, report::refusal};
 use crate::error::{Fault, Result};
 use crate::geometry::crs::Crs;
-use crate::store::{Store, features};
+use crate::store::Store;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// Reads a boundary file into a draft of a layer and prints the check report.
 ///
@@ -71,9 +67,9 @@ pub struct ImportArgs {
     json: bool,
 }
 
-/// Runs the command; `reassign` moves open cases when a publish changes who answers.
-pub fn run(args: &ImportArgs, store: &Store, reassign: Reassign) -> Result<()> {
-    let result = import(args, store, reassign);
+/// Runs the command.
+pub fn run(args: &ImportArgs, store: &Store) -> Result<()> {
+    let result = import(args, store);
     match (&result, args.json) {
         (Ok(report), true) => print_json(&serde_json::to_value(report).map_err(Fault::internal)?)?,
         (Ok(report), false) => print!("{}", in_words(report)),
@@ -89,7 +85,7 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
 }
 
 /// Reads, checks, keeps and, if asked, publishes.
-pub fn import(args: &ImportArgs, store: &Store, reassign: Reassign) -> Result<Report> {
+fn import(args: &ImportArgs, store: &Store) -> Result<Report> {
     let options = ReadOptions {
         source_layer: args.source_layer.clone(),
         crs: args.crs.as_deref().map(str::parse::<Crs>).transpose()?,
@@ -101,61 +97,33 @@ pub fn import(args: &ImportArgs, store: &Store, reassign: Reassign) -> Result<Re
         filter: args.filter.clone(),
         area: args.area.clone(),
     };
-    publish::clear_interrupted(store)?;
     let bar = progress_bar();
-    let mut conn = store.conn()?;
-    let atlas: Atlas = features::load_atlas(&mut conn)?;
-    if args.dry_run {
-        // Of a layer that is not there yet, a dry run leaves no trace.
-        let known =
-            features::layer_infos(&mut conn)?.into_iter().find(|info| info.name == args.layer);
-        let info = known.unwrap_or_else(|| LayerInfo {
-            name: args.layer.clone(),
-            kind: LayerKind::Overlay,
-            title_zh: args.layer.clone(),
-            title_en: args.layer.clone(),
-        });
-        drop(conn);
-        let mut draft = read(&args.file, &info, &options, &atlas, &|share| show(&bar, share))?;
-        check::check(&mut draft, &atlas);
-        bar.finish_and_clear();
-        return Ok(draft.report);
-    }
-    let file_name =
-        args.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let info = features::layer_or_new_overlay(&mut conn, &args.layer)?;
-    drop(conn);
-    let reading = publish::begin(store, &args.layer, &file_name, &options, None)?;
-    let told = Cell::new(Instant::now());
-    let progress = |share: f32| {
-        show(&bar, share);
-        // Followers need no more than a few steps a second.
-        if told.get().elapsed() > Duration::from_millis(300) {
-            told.set(Instant::now());
-            if let Err(fault) = reading.progress(share * 0.9) {
-                tracing::debug!(%fault, "progress not told");
-            }
-        }
-    };
-    let mut draft = match read(&args.file, &info, &options, &atlas, &progress) {
-        Ok(draft) => draft,
-        Err(fault) => {
-            bar.finish_and_clear();
-            reading.fail(&fault)?;
-            return Err(fault);
-        }
-    };
-    check::check(&mut draft, &atlas);
-    let id = reading.id;
-    reading.finish(&mut draft, atlas.generation())?;
-    let report = if args.publish {
-        let options = PublishOptions { accept_rejected: args.accept_rejected, published_by: None };
-        publish::publish(store, id, options, reassign)?.0
+    let progress = |share: f32| show(&bar, share);
+    let report = if args.dry_run {
+        import_file::dry_run(store, &args.file, &args.layer, &options, &progress)
     } else {
-        draft.report
+        keep(args, store, options, &progress)
     };
     bar.finish_and_clear();
-    Ok(report)
+    report
+}
+
+fn keep(
+    args: &ImportArgs,
+    store: &Store,
+    options: ReadOptions,
+    progress: &dyn Fn(f32),
+) -> Result<Report> {
+    publish::clear_interrupted(store)?;
+    let file_name = args.file.file_name().unwrap_or_default().to_string_lossy();
+    let job = import_file::begin(store, &args.layer, &file_name, options, None)?;
+    let id = job.id();
+    let report = job.run(&args.file, progress)?;
+    if !args.publish {
+        return Ok(report);
+    }
+    let options = PublishOptions { accept_rejected: args.accept_rejected, published_by: None };
+    Ok(import_file::publish(store, id, options)?.0)
 }
 
 /// On standard error, and only where that is a terminal.

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod cases;
+pub mod demo;
 pub mod duties;
 pub mod import;
 pub mod lookup;
@@ -33,12 +34,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Load the demo city (boundaries/) where it is not loaded yet, and serve it
+    Demo(demo::DemoArgs),
     /// Serve API, tiles and web app
     Serve(serve::ServeArgs),
-    /// A boundary file into a draft of a layer, and into force
-    Import(Box<import::ImportArgs>),
     /// Who and what is at a coordinate, or at each of a file of coordinates
     Lookup(lookup::LookupArgs),
+    /// A boundary file into a draft of a layer, and into force
+    Import(Box<import::ImportArgs>),
     /// People and their accounts
     #[command(subcommand)]
     People(PeopleCommand),
@@ -83,8 +86,9 @@ fn execute(cli: Cli) -> Result<()> {
         Store::open(&cli.store)
     };
     match cli.command {
+        Command::Demo(args) => demo::run(args, open()?, &cli.store),
+        Command::Import(args) => import::run(&args, &open()?),
         Command::Serve(args) => serve::run(args, open()?, &cli.store, |_| {}),
-        Command::Import(args) => import::run(&args, &open()?, &mut |_, _| Ok(0)),
         Command::Lookup(args) => {
             use_proj_database(&cli.store.data_dir)?;
             lookup::run(&args, language(), || {

@@ -6,6 +6,7 @@ use crate::atlas::feature::{Feature, LayerInfo, LayerKind};
 use crate::atlas::layer::Layer;
 use crate::atlas::lookup::Atlas;
 use crate::error::{Fault, Result};
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
 use geo::MultiPolygon;
 use postgis_diesel::types::{MultiPolygon as SqlMultiPolygon, Point};
@@ -124,29 +125,36 @@ pub fn layer_or_new_overlay(conn: &mut PgConnection, name: &str) -> Result<Layer
 
 /// The layers that a publish changed since this atlas was made, and the generation in force.
 pub fn load_changed(conn: &mut PgConnection, known: &Atlas) -> Result<(u64, Vec<Arc<Layer>>)> {
-    // One snapshot: the generations and the features belong together.
-    conn.build_transaction().repeatable_read().read_only().run(|conn| {
-        let newest: HashMap<String, i64> = generations::table
-            .group_by(generations::layer)
-            .select((generations::layer, diesel::dsl::max(generations::generation)))
-            .load::<(String, Option<i64>)>(conn)?
-            .into_iter()
-            .filter_map(|(layer, generation)| Some((layer, generation?)))
-            .collect();
-        let generation = newest.values().copied().max().unwrap_or(0);
-        let mut changed = Vec::new();
-        for info in layer_infos(conn)? {
-            let Some(&layer_generation) = newest.get(&info.name) else { continue };
-            let layer_generation = u64::try_from(layer_generation).unwrap_or(0);
-            let in_memory = known.layer(&info.name).map(|layer| layer.generation());
-            if in_memory.is_some_and(|generation| generation >= layer_generation) {
-                continue;
-            }
-            let features = load_features(conn, &info.name)?;
-            changed.push(Arc::new(Layer::new(info, layer_generation, features)));
+    // The generations and the features belong together: one snapshot, or a transaction that
+    // already holds the boundaries in force.
+    let depth = AnsiTransactionManager::transaction_manager_status_mut(conn).transaction_depth()?;
+    if depth.is_some() {
+        return read_changed(conn, known);
+    }
+    conn.build_transaction().repeatable_read().read_only().run(|conn| read_changed(conn, known))
+}
+
+fn read_changed(conn: &mut PgConnection, known: &Atlas) -> Result<(u64, Vec<Arc<Layer>>)> {
+    let newest: HashMap<String, i64> = generations::table
+        .group_by(generations::layer)
+        .select((generations::layer, diesel::dsl::max(generations::generation)))
+        .load::<(String, Option<i64>)>(conn)?
+        .into_iter()
+        .filter_map(|(layer, generation)| Some((layer, generation?)))
+        .collect();
+    let generation = newest.values().copied().max().unwrap_or(0);
+    let mut changed = Vec::new();
+    for info in layer_infos(conn)? {
+        let Some(&layer_generation) = newest.get(&info.name) else { continue };
+        let layer_generation = u64::try_from(layer_generation).unwrap_or(0);
+        let in_memory = known.layer(&info.name).map(|layer| layer.generation());
+        if in_memory.is_some_and(|generation| generation >= layer_generation) {
+            continue;
         }
-        Ok((u64::try_from(generation).unwrap_or(0), changed))
-    })
+        let features = load_features(conn, &info.name)?;
+        changed.push(Arc::new(Layer::new(info, layer_generation, features)));
+    }
+    Ok((u64::try_from(generation).unwrap_or(0), changed))
 }
 
 /// The whole atlas in force.

@@ -11,6 +11,7 @@ mod migrate;
 pub mod notify;
 pub mod past_cases;
 pub mod people;
+pub mod reassign;
 pub mod reporting;
 pub mod schema;
 pub mod sheet;

@@ -223,8 +223,6 @@ pub(super) fn new_row(
     atlas: &Atlas,
     now: DateTime<Utc>,
 ) -> CaseRow {
-    let codes = siting.place.codes();
-    let assignment = siting.responsible.as_ref().map(|r| &r.assignment);
     let (input_x, input_y, input_crs) = report.input.clone();
     let mut row = CaseRow {
         id: report.id,
@@ -252,26 +250,26 @@ pub(super) fn new_row(
         observed_at: report.observed_at,
         reported_at: now,
         reporter_id: report.reporter,
-        city_code: codes.city,
-        district_code: codes.district,
-        functional_area_code: codes.functional_areas.into_iter().next(),
-        town_code: codes.town,
-        village_code: codes.village,
-        cell_code: codes.cell,
-        placed: siting.placed.as_str().into(),
-        nearest_m: siting.nearest_m,
+        city_code: None,
+        district_code: None,
+        functional_area_code: None,
+        town_code: None,
+        village_code: None,
+        cell_code: None,
+        placed: String::new(),
+        nearest_m: None,
         category: Some(siting.category.as_str().into()),
         basic_farmland_m2: 0.0,
         farmland_m2: 0.0,
         non_farmland_m2: 0.0,
         homestead_m2: 0.0,
         mine_m2: 0.0,
-        generation: i64::try_from(atlas.generation()).unwrap_or(i64::MAX),
-        place: serde_json::to_value(&siting.place).unwrap_or_default(),
-        responsible: siting.responsible.as_ref().and_then(|r| serde_json::to_value(r).ok()),
-        assignee_id: assignment.map(|a| a.primary.id),
-        found_by: assignment.map(|a| a.found_by.as_str().into()),
-        candidates: serde_json::to_value(&siting.candidates).unwrap_or_default(),
+        generation: 0,
+        place: Value::Null,
+        responsible: None,
+        assignee_id: None,
+        found_by: None,
+        candidates: json!([]),
         alarms: json!([]),
         outcome: None,
         demolished_m2: None,
@@ -281,7 +279,28 @@ pub(super) fn new_row(
         imported: false,
     };
     row.set_areas(areas);
+    set_siting(&mut row, siting, atlas);
     row
+}
+
+/// Puts a case where a siting says, and into the hands of who answers there.
+pub(super) fn set_siting(row: &mut CaseRow, siting: &Siting, atlas: &Atlas) {
+    let codes = siting.place.codes();
+    row.city_code = codes.city;
+    row.district_code = codes.district;
+    row.functional_area_code = codes.functional_areas.into_iter().next();
+    row.town_code = codes.town;
+    row.village_code = codes.village;
+    row.cell_code = codes.cell;
+    row.placed = siting.placed.as_str().into();
+    row.nearest_m = siting.nearest_m;
+    row.generation = i64::try_from(atlas.generation()).unwrap_or(i64::MAX);
+    row.place = serde_json::to_value(&siting.place).unwrap_or_default();
+    row.responsible = siting.responsible.as_ref().and_then(|r| serde_json::to_value(r).ok());
+    let assignment = siting.responsible.as_ref().map(|r| &r.assignment);
+    row.assignee_id = assignment.map(|a| a.primary.id);
+    row.found_by = assignment.map(|a| a.found_by.as_str().into());
+    row.candidates = serde_json::to_value(&siting.candidates).unwrap_or_default();
 }
 
 /// A case as the API shows it; `footprint`, `attachments` and `possible_duplicates` apart.

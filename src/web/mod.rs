@@ -6,11 +6,11 @@ pub mod attachments;
 pub mod cases;
 pub mod events;
 pub mod health;
+pub mod imports;
 pub mod params;
 pub mod problem;
 pub mod session;
 pub mod state;
-pub mod stats;
 
 use crate::error::{Fault, FaultKind, Result};
 use actix_web::http::header;
@@ -46,8 +46,8 @@ fn api(config: &mut ServiceConfig) {
     areas::configure(config);
     cases::configure(config);
     attachments::configure(config);
+    imports::configure(config);
     events::configure(config);
-    stats::configure(config);
 }
 
 /// The OpenAPI document of everything below `/api`, `/tiles` and for operators.

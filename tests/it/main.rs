@@ -11,5 +11,5 @@ mod lookup_oracle;
 mod postgis_oracle;
 mod support;
 mod tables;
-mod toy_city;
 mod torture;
+mod toy_city;
