@@ -93,13 +93,13 @@ fn postgis_join(atlas: &Atlas, points: &[Coord]) -> Duration {
 }
 
 /// The best of several runs.
-fn best(mut run: impl FnMut()) -> Duration {
-    let time = |run: &mut dyn FnMut()| {
+fn best<T>(run: impl Fn() -> T) -> Duration {
+    let time = || {
         let started = Instant::now();
-        run();
+        black_box(run());
         started.elapsed()
     };
-    (0..5).map(|_| time(&mut run)).min().unwrap_or_default()
+    (0..5).map(|_| time()).min().unwrap_or_default()
 }
 
 fn main() {
@@ -148,10 +148,10 @@ fn main() {
     criterion.final_summary();
 
     let per_point = |time: Duration| time.as_secs_f64() * 1e9 / POINTS as f64;
-    let single = per_point(best(|| drop(black_box(single()))));
-    let plain = per_point(best(|| drop(black_box(plain()))));
-    let one = per_point(best(|| drop(black_box(batch(1)))));
-    let all = per_point(best(|| drop(black_box(batch(BatchOptions::default().threads)))));
+    let single = per_point(best(single));
+    let plain = per_point(best(plain));
+    let one = per_point(best(|| batch(1)));
+    let all = per_point(best(|| batch(BatchOptions::default().threads)));
     let postgis = per_point(postgis_join(&atlas, &points));
     println!("\nlook-up of {POINTS} random points over all layers, ns a point");
     println!("  xuncha, one at a time            {single:10.0}");

@@ -4,10 +4,10 @@ use crate::atlas::lookup::Atlas;
 use crate::enforcement::dispatch::Roster;
 use crate::enforcement::lookup::answer::shift_warning;
 use crate::enforcement::lookup::batch::{
-    BatchCounts, BatchFormat, BatchOptions, BatchSummary, Language, lookup_batch,
+    BatchCounts, BatchFormat, BatchOptions, BatchSummary, lookup_batch,
 };
 use crate::enforcement::nature::Nature;
-use crate::error::{Fault, FaultKind, Result};
+use crate::error::{Fault, FaultKind, Language, Result};
 use crate::geometry::crs::{Crs, ToCgcs2000};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{File, OpenOptions};

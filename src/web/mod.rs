@@ -3,10 +3,12 @@
 pub mod app;
 pub mod areas;
 pub mod attachments;
+mod batch_stream;
 pub mod cases;
 pub mod events;
 pub mod health;
 pub mod imports;
+pub mod lookup;
 pub mod params;
 pub mod problem;
 pub mod session;
@@ -44,6 +46,7 @@ struct ApiDoc;
 fn api(config: &mut ServiceConfig) {
     session::configure(config);
     areas::configure(config);
+    lookup::configure(config);
     cases::configure(config);
     attachments::configure(config);
     imports::configure(config);

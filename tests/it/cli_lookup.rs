@@ -7,8 +7,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use xuncha::cli::lookup::{LookupArgs, run};
-use xuncha::enforcement::lookup::batch::Language;
-use xuncha::error::{Fault, Result};
+use xuncha::error::{Fault, Language, Result};
 
 #[derive(Parser)]
 struct Cli {

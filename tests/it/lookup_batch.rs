@@ -6,11 +6,10 @@ use proptest::prelude::*;
 use std::io::{Cursor, Read};
 use xuncha::enforcement::lookup::answer::Question;
 use xuncha::enforcement::lookup::batch::{
-    BatchCounts, BatchFormat, BatchOptions, BatchSummary, COLUMNS, Language, count_batch,
-    lookup_batch,
+    BatchCounts, BatchFormat, BatchOptions, BatchSummary, COLUMNS, count_batch, lookup_batch,
 };
 use xuncha::enforcement::nature::Nature;
-use xuncha::error::{Fault, FaultKind};
+use xuncha::error::{Fault, FaultKind, Language};
 use xuncha::geometry::crs::Crs;
 use xuncha::geometry::gcj02;
 

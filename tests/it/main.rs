@@ -13,3 +13,4 @@ mod support;
 mod tables;
 mod torture;
 mod toy_city;
+mod web_lookup;

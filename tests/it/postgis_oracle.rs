@@ -44,7 +44,9 @@ fn well_known_binary(polygons: &MultiPolygon) -> Vec<u8> {
 /// Puts every polygon of the atlas into the table `oracle`, by layer and index.
 pub fn load(conn: &mut PgConnection, atlas: &Atlas) {
     conn.batch_execute(
-        "CREATE UNLOGGED TABLE oracle (layer text, index integer, geom geometry(MultiPolygon, 4490))",
+        // Uncompressed: otherwise PostGIS mostly unpacks polygons.
+        "CREATE UNLOGGED TABLE oracle (layer text, index integer, geom geometry(MultiPolygon, 4490));
+         ALTER TABLE oracle ALTER geom SET STORAGE EXTERNAL",
     )
     .unwrap();
     for layer in atlas.layers() {

@@ -14,7 +14,7 @@ use crate::atlas::lookup::{Atlas, Place};
 use crate::enforcement::dispatch::{PlaceCodes, Roster};
 use crate::enforcement::nature::Nature;
 use crate::enforcement::place::NamedPlace;
-use crate::error::{Fault, FaultKind, Result};
+use crate::error::{Fault, FaultKind, Language, Result};
 use crate::geometry::crs::{Crs, ToCgcs2000};
 use geo::Coord;
 use std::collections::HashMap;
@@ -43,8 +43,6 @@ pub enum BatchFormat {
     /// A FeatureCollection of points.
     GeoJson,
 }
-
-pub use crate::error::Language;
 
 /// What a batch asks.
 #[derive(Debug, Clone)]
