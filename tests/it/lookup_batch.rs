@@ -4,6 +4,7 @@ use crate::toy_city;
 use geo::Coord;
 use proptest::prelude::*;
 use std::io::{Cursor, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use xuncha::enforcement::lookup::answer::Question;
 use xuncha::enforcement::lookup::batch::{
     BatchCounts, BatchFormat, BatchOptions, BatchSummary, COLUMNS, count_batch, lookup_batch,
@@ -334,4 +335,66 @@ proptest! {
             }
         }
     }
+}
+
+/// Makes rows as they are asked for, and knows how many are on their way.
+struct Rows<'a> {
+    given: usize,
+    bytes: usize,
+    under_way: &'a AtomicUsize,
+    most_under_way: &'a AtomicUsize,
+}
+
+const ROW: &[u8] = b"119.05,25.05\n";
+
+impl Read for Rows<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let size = buffer.len().min(self.bytes - self.given);
+        for (byte, at) in buffer[..size].iter_mut().zip(self.given..) {
+            *byte = ROW[at % ROW.len()];
+        }
+        let rows = (self.given + size) / ROW.len() - self.given / ROW.len();
+        self.given += size;
+        let under_way = self.under_way.fetch_add(rows, Ordering::SeqCst) + rows;
+        self.most_under_way.fetch_max(under_way, Ordering::SeqCst);
+        Ok(size)
+    }
+}
+
+struct CountLines<'a>(&'a AtomicUsize);
+
+impl std::io::Write for CountLines<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let lines = bytes.iter().filter(|&&b| b == b'\n').count();
+        self.0.fetch_sub(lines, Ordering::SeqCst);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn no_more_than_a_chunk_a_thread_is_ever_in_memory() {
+    let (atlas, roster) = (toy_city::atlas(), toy_city::roster());
+    let most = |rows: usize| {
+        // The header is a line that is written but not counted as read.
+        let (under_way, most_under_way) = (AtomicUsize::new(1), AtomicUsize::new(0));
+        let body = Rows {
+            given: 0,
+            bytes: rows * ROW.len(),
+            under_way: &under_way,
+            most_under_way: &most_under_way,
+        };
+        let input = Cursor::new(b"lon,lat\n").chain(body);
+        let (counts, writer) = (BatchCounts::default(), CountLines(&under_way));
+        let format = BatchFormat::Csv;
+        lookup_batch(&atlas, &roster, input, writer, format, &options(), &counts).unwrap();
+        assert_eq!((counts.summary().points, under_way.into_inner()), (rows as u64, 0));
+        most_under_way.into_inner()
+    };
+    // Three threads with a chunk of 256 KiB each, and what is read ahead.
+    let bound = 5 * (256 << 10) / ROW.len();
+    assert!(most(100_000) <= bound);
+    assert!(most(1_000_000) <= bound);
 }
