@@ -27,8 +27,10 @@ const POINTS: usize = 100_000;
 
 /// What one would write without this crate: a tree of boxes over `geo` polygons, for each layer.
 struct Naive<'a> {
-    layers: Vec<RTree<GeomWithData<Rectangle<[f64; 2]>, &'a MultiPolygon>>>,
+    layers: Vec<RTree<Boxed<'a>>>,
 }
+
+type Boxed<'a> = GeomWithData<Rectangle<[f64; 2]>, &'a MultiPolygon>;
 
 impl<'a> Naive<'a> {
     fn new(atlas: &'a Atlas) -> Self {
