@@ -13,6 +13,7 @@ pub mod params;
 pub mod problem;
 pub mod session;
 pub mod state;
+pub mod stats;
 
 use crate::error::{Fault, FaultKind, Result};
 use actix_web::http::header;
@@ -50,6 +51,7 @@ fn api(config: &mut ServiceConfig) {
     cases::configure(config);
     attachments::configure(config);
     imports::configure(config);
+    stats::configure(config);
     events::configure(config);
 }
 
