@@ -3,6 +3,7 @@
 
 use super::address::{self, MAX_ZOOM, TileAddress};
 use super::cases::{CaseFilter, CasePlace, CaseRecord, category_bit, shanghai_day};
+use super::morton::{deinterleave, interleave};
 use arc_swap::ArcSwap;
 use geo::{Coord, Rect};
 use std::collections::{HashMap, HashSet};
@@ -146,7 +147,9 @@ impl CaseSnapshot {
         let assignee = match filter.assignee {
             None => None,
             Some(person) => {
-                Some(u32::try_from(self.assignees.iter().position(|a| *a == person)?).ok()?)
+                // Index 0 stands for nobody, whatever id is asked for.
+                let index = self.assignees.iter().skip(1).position(|a| *a == person)? + 1;
+                Some(u32::try_from(index).ok()?)
             }
         };
         Some(Sieve { filter, places, assignee })
@@ -395,38 +398,6 @@ fn key_range(tile: TileAddress) -> (u64, u64) {
     (first, first | u64::MAX.checked_shr(2 * u32::from(tile.z())).unwrap_or(0))
 }
 
-/// Spreads 32 bits to the even places of 64.
-fn interleave(v: u32) -> u64 {
-    let mut v = u64::from(v);
-    for (shift, mask) in [
-        (16, 0x0000_FFFF_0000_FFFF),
-        (8, 0x00FF_00FF_00FF_00FF),
-        (4, 0x0F0F_0F0F_0F0F_0F0F),
-        (2, 0x3333_3333_3333_3333),
-        (1, 0x5555_5555_5555_5555),
-    ] {
-        v = (v | v << shift) & mask;
-    }
-    v
-}
-
-fn deinterleave(key: u64) -> (u32, u32) {
-    let even = |mut v: u64| {
-        v &= 0x5555_5555_5555_5555;
-        for (shift, mask) in [
-            (1, 0x3333_3333_3333_3333),
-            (2, 0x0F0F_0F0F_0F0F_0F0F),
-            (4, 0x00FF_00FF_00FF_00FF),
-            (8, 0x0000_FFFF_0000_FFFF),
-            (16, 0x0000_0000_FFFF_FFFFu64),
-        ] {
-            v = (v | v >> shift) & mask;
-        }
-        v as u32
-    };
-    (even(key), even(key >> 1))
-}
-
 #[cfg(test)]
 #[path = "case_index_tests.rs"]
-mod tests;
+pub(crate) mod tests;
