@@ -61,7 +61,7 @@ fn inner_tiles(z: u8, side: usize, step: f64) -> Vec<TileAddress> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn shared_borders_meet_in_every_tile(seed in 0..1000u64, bends in 0..12usize) {
@@ -189,7 +189,8 @@ fn cells_melt_into_their_villages() {
     let features = decode(prepared.tile(tile), "cell");
     assert!(!features.is_empty() && features.len() <= 90 * 90 / 12 + 1);
     assert_eq!(features[0].text("code").map(str::len), Some(12));
-    assert!(unmatched(&edges(&features)).len() < 90 * 4 * 8, "only the outer border has no twin");
+    let open = unmatched(&edges(&features)).into_iter().filter(|edge| !on_rim(edge)).count();
+    assert!(open < 90 * 4 * 4, "only the outer border has no twin: {open}");
 }
 
 #[test]

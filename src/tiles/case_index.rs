@@ -2,7 +2,7 @@
 //! cases of a tile are one run. Readers work on immutable snapshots and never wait for a writer.
 
 use super::address::{self, MAX_ZOOM, TileAddress};
-use super::cases::{CaseFilter, CasePlace, CaseRecord, category_bit, shanghai_day};
+use super::cases::{CaseFilter, CasePlace, CaseRecord, category_bit};
 use super::morton::{deinterleave, interleave};
 use arc_swap::ArcSwap;
 use geo::{Coord, Rect};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 struct Hot {
     /// Position: 32 bits of x and of y of the Web Mercator world, interleaved.
     key: u64,
-    day: i32,
+    reported_at: i64,
     place: u32,
     assignee: u32,
     /// m², 0 where unknown.
@@ -117,8 +117,8 @@ impl Sieve<'_> {
     #[inline]
     fn admits(&self, hot: &Hot) -> bool {
         let filter = self.filter;
-        filter.from.is_none_or(|from| hot.day >= from)
-            && filter.to.is_none_or(|to| hot.day <= to)
+        filter.from.is_none_or(|from| hot.reported_at >= from)
+            && filter.until.is_none_or(|until| hot.reported_at < until)
             && filter.status.admits(hot.status)
             && filter.nature.admits(hot.nature.into())
             && filter.source.admits(hot.source.into())
@@ -365,7 +365,7 @@ impl Writer {
         });
         Hot {
             key: key_of(Coord { x: record.lon, y: record.lat }),
-            day: shanghai_day(record.reported_at),
+            reported_at: record.reported_at,
             place,
             assignee,
             area_m2: record.area_m2.filter(|a| a.is_finite()).unwrap_or(0.0) as f32,

@@ -28,9 +28,8 @@ pub(crate) fn record(n: u64, lon: f64, lat: f64) -> CaseRecord {
 }
 
 fn admitted(record: &CaseRecord, filter: &CaseFilter) -> bool {
-    let day = shanghai_day(record.reported_at);
-    filter.from.is_none_or(|d| day >= d)
-        && filter.to.is_none_or(|d| day <= d)
+    filter.from.is_none_or(|t| record.reported_at >= t)
+        && filter.until.is_none_or(|t| record.reported_at < t)
         && filter.status.admits(record.status.bit())
         && filter.nature.admits(record.nature.bit())
         && filter.source.admits(record.source.map_or(0, CaseSource::bit))
@@ -52,13 +51,13 @@ fn positions() -> impl Strategy<Value = Vec<(f64, f64)>> {
 }
 
 fn filters() -> impl Strategy<Value = CaseFilter> {
-    let day = prop::option::of(19_700..20_300i32);
+    let time = prop::option::of(1_704_000_000..1_748_000_000i64);
     let area = prop::option::of(prop::sample::select(vec![
         "350300", "350302", "350305", "350391", "350304",
     ]));
     (
-        day.clone(),
-        day,
+        time.clone(),
+        time,
         0..512u16,
         0..8u16,
         0..32u16,
@@ -66,24 +65,26 @@ fn filters() -> impl Strategy<Value = CaseFilter> {
         area.clone(),
         area,
     )
-        .prop_map(|(from, to, status, nature, category, (source, assignee), area, scope)| {
-            let choice = |bits: u16| {
-                let mut c = Choice::ANY;
-                c.insert(bits);
-                c
-            };
-            CaseFilter {
-                from,
-                to,
-                status: choice(status),
-                nature: choice(nature),
-                category: choice(category),
-                source: choice(source),
-                area: area.map(Into::into),
-                assignee: assignee.map(Uuid::from_u128),
-                scope: scope.map(Into::into),
-            }
-        })
+        .prop_map(
+            |(from, until, status, nature, category, (source, assignee), area, scope)| {
+                let choice = |bits: u16| {
+                    let mut c = Choice::ANY;
+                    c.insert(bits);
+                    c
+                };
+                CaseFilter {
+                    from,
+                    until,
+                    status: choice(status),
+                    nature: choice(nature),
+                    category: choice(category),
+                    source: choice(source),
+                    area: area.map(Into::into),
+                    assignee: assignee.map(Uuid::from_u128),
+                    scope: scope.map(Into::into),
+                }
+            },
+        )
 }
 
 proptest! {

@@ -1,7 +1,6 @@
 //! A case as the map and other in-memory readers need it, and the filter over cases.
 
 use crate::atlas::category::Category;
-use std::fmt;
 use uuid::Uuid;
 
 /// Declares an enumeration whose names are those of the API, the store and files.
@@ -92,13 +91,7 @@ impl CasePlace {
         if is(&self.district) {
             return self.functional_area.is_none();
         }
-        let unplaced = self.city.is_none() && self.cell.is_none();
-        if unplaced {
-            return area.len() == 6 && area.ends_with("00");
-        }
-        // A code between the levels, e.g. a part of a village's cells.
-        let deepest = self.cell.as_deref().or(self.village.as_deref());
-        area.len() >= 9 && deepest.is_some_and(|code| code.starts_with(area))
+        self.city.is_none() && area.len() == 6 && area.ends_with("00")
     }
 }
 
@@ -123,13 +116,6 @@ pub struct CaseRecord {
     pub assignee: Option<Uuid>,
     pub place: CasePlace,
     pub version: u32,
-}
-
-/// The day in Asia/Shanghai of a time, counted from 1970-01-01. China keeps +08:00 all year since
-/// 1992; no case is older.
-pub fn shanghai_day(unix_seconds: i64) -> i32 {
-    let day = unix_seconds.saturating_add(8 * 3600).div_euclid(86_400);
-    i32::try_from(day).unwrap_or(if day < 0 { i32::MIN } else { i32::MAX })
 }
 
 /// A set of values of one enumeration; empty means any.
@@ -159,9 +145,10 @@ pub fn category_bit(category: Category) -> u16 {
 /// Which cases are meant. The default is all of them. It is part of cache keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct CaseFilter {
-    /// First and last day of report in Asia/Shanghai, both included ([`shanghai_day`]).
-    pub from: Option<i32>,
-    pub to: Option<i32>,
+    /// Time of report, seconds since 1970 UTC: the first that counts, and the first that no longer
+    /// does.
+    pub from: Option<i64>,
+    pub until: Option<i64>,
     pub status: Choice,
     pub nature: Choice,
     pub category: Choice,
@@ -171,28 +158,6 @@ pub struct CaseFilter {
     pub assignee: Option<Uuid>,
     /// The area the viewer answers for; `None` sees everything. Never from the viewer's request.
     pub scope: Option<Box<str>>,
-}
-
-/// A word of a filter that means nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownWord(pub String);
-
-impl fmt::Display for UnknownWord {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "unknown value {:?}", self.0)
-    }
-}
-
-impl Choice {
-    /// Reads a comma-separated list, each word through `bit_of`.
-    pub fn parse(list: &str, bit_of: impl Fn(&str) -> Option<u16>) -> Result<Self, UnknownWord> {
-        let mut choice = Self::ANY;
-        for word in list.split(',').map(str::trim) {
-            choice
-                .insert(bit_of(word).ok_or_else(|| UnknownWord(word.chars().take(40).collect()))?);
-        }
-        Ok(choice)
-    }
 }
 
 #[cfg(test)]
@@ -216,12 +181,10 @@ mod tests {
     fn functional_area_stands_beside_its_district() {
         let taken =
             place(["350300", "350305", "350391", "350305101", "350305101200", "350305101200001"]);
-        for area in
-            ["350300", "350391", "350305101", "350305101200", "350305101200001", "3503051012000"]
-        {
+        for area in ["350300", "350391", "350305101", "350305101200", "350305101200001"] {
             assert!(taken.is_within(area), "{area}");
         }
-        for area in ["350305", "350302", "35030510", "350305102", ""] {
+        for area in ["350305", "350302", "35030510", "3503051012000", ""] {
             assert!(!taken.is_within(area), "{area}");
         }
         let plain = place(["350300", "350305", "", "350305102", "350305102200", ""]);
@@ -236,25 +199,19 @@ mod tests {
     }
 
     #[test]
-    fn days_are_those_of_shanghai() {
-        // 2024-01-01 00:00 +08:00 is 2023-12-31 16:00 UTC.
-        let midnight = 1_704_038_400;
-        assert_eq!(shanghai_day(midnight), 19_723);
-        assert_eq!(shanghai_day(midnight - 1), 19_722);
-        assert_eq!(shanghai_day(i64::MAX), i32::MAX);
+    fn an_empty_choice_admits_everything() {
+        let mut choice = Choice::ANY;
+        assert!(choice.admits(0) && choice.admits(CaseStatus::Closed.bit()));
+        choice.insert(CaseStatus::Closed.bit());
+        assert!(choice.admits(CaseStatus::Closed.bit()));
+        assert!(!choice.admits(0) && !choice.admits(CaseStatus::Stopped.bit()));
     }
 
     #[test]
-    fn choices_are_read_by_name() {
-        let bit = |w: &str| CaseStatus::parse(w).map(CaseStatus::bit);
-        let choice = Choice::parse("closed, on_site", bit).unwrap();
-        assert!(
-            choice.admits(CaseStatus::Closed.bit()) && !choice.admits(CaseStatus::Stopped.bit())
-        );
-        assert!(Choice::ANY.admits(0) && !choice.admits(0));
-        assert!(Choice::parse("closed,", bit).is_err() && Choice::parse("x", bit).is_err());
+    fn words_are_read_back() {
         for status in CaseStatus::ALL {
             assert_eq!(CaseStatus::parse(status.as_str()), Some(*status));
         }
+        assert_eq!(CaseNature::parse("neither"), None);
     }
 }

@@ -157,8 +157,8 @@ mod tests {
             CaseFilter { status: closed, ..Default::default() },
             CaseFilter {
                 area: Some("350305".into()),
-                from: Some(19_900),
-                to: Some(20_100),
+                from: Some(1_710_000_000),
+                until: Some(1_735_000_000),
                 ..Default::default()
             },
             CaseFilter { scope: Some("350391".into()), ..Default::default() },
@@ -201,7 +201,10 @@ mod tests {
         assert_eq!(found[0].text("id"), Some(case.id.to_string().as_str()));
         assert_eq!(found[0].text("number"), Some(&*case.number));
         assert_eq!(found[0].text("at"), Some("2024-01-07T12:00:00+08:00"));
-        let geo::Geometry::Point(point) = &found[0].geometry else { panic!("a point expected") };
+        let geo::Geometry::MultiPoint(points) = &found[0].geometry else {
+            panic!("a point expected")
+        };
+        let [point] = points.0[..] else { panic!("one point expected") };
         let [x, y] = address::to_units(world, 15);
         let [west, north] = address.origin_units();
         assert!((f64::from(point.x()) - (x - west) as f64).abs() <= 1.0);

@@ -11,6 +11,7 @@ pub mod dissolve;
 pub mod encode;
 pub mod heat;
 pub mod morton;
+pub mod service;
 #[cfg(test)]
 mod testing;
 pub mod topology;

@@ -14,6 +14,7 @@ pub mod problem;
 pub mod session;
 pub mod state;
 pub mod stats;
+pub mod tiles;
 
 use crate::error::{Fault, FaultKind, Result};
 use actix_web::http::header;
@@ -61,6 +62,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         .into_utoipa_app()
         .openapi(ApiDoc::openapi())
         .service(utoipa_actix_web::scope("/api/v1").configure(api))
+        .service(utoipa_actix_web::scope("/tiles").configure(tiles::configure))
         .configure(health::configure)
         .split_for_parts();
     document.info.version = env!("CARGO_PKG_VERSION").into();
@@ -152,6 +154,7 @@ pub async fn serve(
             .configure(extractors)
             .into_utoipa_app()
             .service(utoipa_actix_web::scope("/api/v1").configure(api))
+            .service(utoipa_actix_web::scope("/tiles").configure(tiles::configure))
             .configure(health::configure)
             .into_app()
             .route(
@@ -162,7 +165,6 @@ pub async fn serve(
                 }),
             )
             .service(web::scope("/api").default_service(web::to(no_such_resource)))
-            .service(web::scope("/tiles").default_service(web::to(no_such_resource)))
             .default_service(web::get().to(app::serve))
     })
     .shutdown_timeout(10);

@@ -4,6 +4,7 @@ use super::session::Account;
 use crate::error::{Fault, Result};
 use crate::store::Store;
 use crate::store::world::World;
+use crate::tiles::service::TileService;
 use moka::sync::Cache;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub struct AppState {
     pub store: Store,
     /// Boundaries, people and cases in memory, in step with the store.
     pub world: Arc<World>,
+    pub tiles: TileService,
     /// Attachments and uploads in work lie here.
     pub data_dir: PathBuf,
     /// Cookies are `Secure`: only behind TLS.
@@ -25,10 +27,14 @@ pub struct AppState {
 /// How long a log-out or a change of person in another process may go unseen.
 const ACCOUNT_CACHE: Duration = Duration::from_secs(5);
 
+/// Memory for encoded tiles, bytes.
+const TILE_CACHE_BYTES: u64 = 128 << 20;
+
 impl AppState {
     pub fn new(store: Store, world: Arc<World>, data_dir: PathBuf, secure_cookies: bool) -> Self {
         let accounts = Cache::builder().max_capacity(20_000).time_to_live(ACCOUNT_CACHE).build();
-        Self { store, world, data_dir, secure_cookies, accounts }
+        let tiles = TileService::new(TILE_CACHE_BYTES);
+        Self { store, world, tiles, data_dir, secure_cookies, accounts }
     }
 }
 

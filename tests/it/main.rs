@@ -14,3 +14,6 @@ mod tables;
 mod torture;
 mod toy_city;
 mod web_lookup;
+mod tiles;
+mod torture;
+mod toy_city;
