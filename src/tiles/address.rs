@@ -1,5 +1,6 @@
 //! Tile addresses (XYZ) and the Web Mercator plane they divide.
 
+use crate::geometry::geodesic::metres_per_degree;
 use geo::{Coord, Rect};
 use std::f64::consts::PI;
 
@@ -23,12 +24,13 @@ pub fn unproject(world: Coord) -> Coord {
     Coord { x: (world.x - 0.5) * 360.0, y: latitude.to_degrees() }
 }
 
-/// How many m² on the ground one unit of world area is, at a world y (sphere of the equator's
-/// radius: right within 0.7 %, for shares and labels, not for records).
+/// How many m² on the ellipsoid one unit of world area is, at a world y. For shares and labels:
+/// records carry geodesic areas.
 pub fn ground_m2_per_world_area(y: f64) -> f64 {
-    let circumference = 2.0 * PI * 6_378_137.0;
-    let cos = unproject(Coord { x: 0.5, y }).y.to_radians().cos();
-    (circumference * cos).powi(2)
+    let latitude = unproject(Coord { x: 0.5, y }).y;
+    let (east, north) = metres_per_degree(latitude);
+    // A unit of world is 360° of longitude, and as many of latitude as keep angles true.
+    east * 360.0 * north * 360.0 * latitude.to_radians().cos()
 }
 
 /// A tile. Only valid addresses exist.

@@ -58,7 +58,8 @@ fn no_tile_of_the_demo_city_is_longer_than_500_kb() {
         for (z, (length, tile)) in longest {
             println!("  zoom {z}: longest tile {length} bytes at {}/{}", tile.x(), tile.y());
             assert!(length <= 500_000, "{name} {tile:?}: {length} bytes");
-            assert!(length > 0, "{name} {tile:?}: nothing to see");
+            // Below zoom 4 a small area takes less than a unit.
+            assert!(length > 0 || z < 4, "{name} {tile:?}: nothing to see");
         }
     }
 }
@@ -112,7 +113,7 @@ fn drawn_areas_of_the_demo_city_are_the_true_ones() {
                 let shown = drawn.get(category).copied().unwrap_or(0.0);
                 println!("{name} zoom {z} {category}: {:+.2} %", (shown / area - 1.0) * 100.0);
                 let few_blocks = if z < prepared.detail_zoom() { 3.0 * block_m2 } else { 0.0 };
-                let allowed = 0.02 * area + 0.002 * total + few_blocks;
+                let allowed = 0.01 * area + 0.001 * total + few_blocks;
                 assert!(
                     (shown - area).abs() <= allowed,
                     "{name} zoom {z} {category}: {shown} of {area} m²"
@@ -172,7 +173,7 @@ fn layers_of_the_demo_city_fill_their_tiles() {
                 );
             }
         }
-        assert!(checked > 50, "{name}: {checked}");
+        assert!(checked >= 20, "{name}: {checked}");
     }
 }
 
