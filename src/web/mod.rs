@@ -154,7 +154,11 @@ pub async fn serve(
             .configure(extractors)
             .into_utoipa_app()
             .service(utoipa_actix_web::scope("/api/v1").configure(api))
-            .service(utoipa_actix_web::scope("/tiles").configure(tiles::configure))
+            .service(
+                utoipa_actix_web::scope("/tiles")
+                    .configure(tiles::configure)
+                    .default_service(web::to(no_such_resource)),
+            )
             .configure(health::configure)
             .into_app()
             .route(

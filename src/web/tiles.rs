@@ -46,7 +46,7 @@ pub struct CaseTileQuery {
     responses((status = 200, description = "TileJSON"), (status = 400, body = Problem),
         (status = 404, body = Problem)))]
 #[get("/{layer}.json")]
-async fn tile_json(
+async fn layer_json(
     state: web::Data<AppState>,
     account: Account,
     request: HttpRequest,
@@ -62,7 +62,7 @@ async fn tile_json(
         (status = 204, description = "Nothing lies there"), (status = 304, description = "As known"),
         (status = 400, body = Problem), (status = 404, body = Problem)))]
 #[get("/{layer}/{z}/{x}/{y}")]
-async fn tile(
+async fn layer_tile(
     state: web::Data<AppState>,
     account: Account,
     request: HttpRequest,
@@ -84,7 +84,7 @@ async fn tile(
 
 /// The tile resources, below `/tiles`.
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(tile_json).service(tile);
+    config.service(layer_json).service(layer_tile);
 }
 
 /// What a request is about, owned.
