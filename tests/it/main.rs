@@ -5,6 +5,7 @@ mod cluster;
 mod exactly_one;
 mod imports;
 mod land;
+mod land_http;
 mod lookup_answer;
 mod lookup_batch;
 mod lookup_oracle;
