@@ -85,7 +85,7 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
 }
 
 /// Reads, checks, keeps and, if asked, publishes.
-fn import(args: &ImportArgs, store: &Store) -> Result<Report> {
+pub fn import(args: &ImportArgs, store: &Store) -> Result<Report> {
     let options = ReadOptions {
         source_layer: args.source_layer.clone(),
         crs: args.crs.as_deref().map(str::parse::<Crs>).transpose()?,

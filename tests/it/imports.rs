@@ -22,7 +22,7 @@ fn run(store: &Store, file: &str, rest: &str) -> Result<Report> {
     let path = demo::folder().join(file);
     let words = ["import", path.to_str().unwrap()].into_iter().chain(rest.split_whitespace());
     let command = Command::try_parse_from(words).unwrap_or_else(|e| panic!("{e}"));
-    import(&command.args, store, &mut |_, _| Ok(0))
+    import(&command.args, store)
 }
 
 fn publish_demo(database: &TestDatabase, count: usize) {
