@@ -1,5 +1,6 @@
 //! `xuncha serve`.
 
+use crate::boundaries::publish::clear_interrupted;
 use crate::config::StoreConfig;
 use crate::error::{Fault, Result};
 use crate::store::Store;
@@ -33,6 +34,10 @@ pub fn run(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<()> {
     let started = Instant::now();
+    let interrupted = clear_interrupted(&store)?;
+    if interrupted > 0 {
+        tracing::warn!(interrupted, "imports were interrupted when the service stopped");
+    }
     let world = Arc::new(World::load(&store)?);
     world.warm();
     let _follower = follow(store.clone(), &world);

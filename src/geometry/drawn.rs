@@ -1,8 +1,9 @@
 //! Polygons that people draw: read from GeoJSON and checked, never silently changed. A polygon
 //! that crosses itself has no one area, so it is sent back with the place where it does.
 
+use super::containment;
+use super::crs::{self, ToCgcs2000};
 use super::side::{Meeting, meeting};
-use super::{containment, crs};
 use crate::error::{Fault, FaultKind};
 use geo::{Coord, LineString, MultiPolygon, Polygon};
 use rstar::primitives::{GeomWithData, Rectangle};
@@ -18,7 +19,7 @@ pub const MOST_VERTICES: usize = 10_000;
 pub enum DrawnError {
     #[error("not a GeoJSON Polygon or MultiPolygon: {0}")]
     NotAPolygon(&'static str),
-    #[error("the position {0}, {1} is not a longitude and latitude in degrees")]
+    #[error("the position {0}, {1} is no position in the reference system")]
     OutOfRange(f64, f64),
     #[error("more than {0} vertices")]
     TooManyVertices(usize),
@@ -44,7 +45,7 @@ impl From<DrawnError> for Fault {
             DrawnError::OutOfRange(x, y) => (
                 FaultKind::Unprocessable,
                 "out_of_range",
-                format!("坐标 {x}, {y} 不是经纬度（度）"),
+                format!("坐标 {x}, {y} 不是该坐标系中的位置"),
             ),
             DrawnError::TooManyVertices(most) => {
                 (FaultKind::TooLarge, "too_many_vertices", format!("面的顶点超过 {most} 个"))
@@ -76,20 +77,45 @@ impl From<DrawnError> for Fault {
 /// geometry, in WGS 84 or CGCS2000 degrees. The result is valid and on the grid of
 /// [`crs::snap`]; rings that are left open are closed.
 pub fn from_geojson(value: &Value, most_vertices: usize) -> Result<MultiPolygon, DrawnError> {
+    let degrees = |position: Coord| {
+        let Coord { x, y } = position;
+        let on_earth = (-180.0..=180.0).contains(&x) && (-90.0..=90.0).contains(&y);
+        on_earth.then_some(position).ok_or(DrawnError::OutOfRange(x, y))
+    };
+    read(value, most_vertices, &degrees)
+}
+
+/// The same in another reference system.
+pub fn from_geojson_in(
+    value: &Value,
+    most_vertices: usize,
+    to_cgcs2000: &ToCgcs2000,
+) -> Result<MultiPolygon, DrawnError> {
+    let convert = |position: Coord| {
+        to_cgcs2000.position(position).map_err(|_| DrawnError::OutOfRange(position.x, position.y))
+    };
+    read(value, most_vertices, &convert)
+}
+
+type Convert<'a> = &'a dyn Fn(Coord) -> Result<Coord, DrawnError>;
+
+fn read(value: &Value, most_vertices: usize, convert: Convert) -> Result<MultiPolygon, DrawnError> {
     let geometry = geometry_of(value)?;
     let coordinates = geometry.get("coordinates").and_then(Value::as_array);
     let coordinates = coordinates.ok_or(DrawnError::NotAPolygon("no coordinates"))?;
     let mut left = most_vertices;
-    let mut read = |rings: &[Value]| -> Result<Polygon, DrawnError> {
-        let mut rings = rings.iter().map(|ring| ring_of(ring, &mut left, most_vertices));
+    let mut part_of = |rings: &[Value]| -> Result<Polygon, DrawnError> {
+        let mut rings = rings.iter().map(|ring| ring_of(ring, &mut left, most_vertices, convert));
         let exterior = rings.next().ok_or(DrawnError::TooFewVertices)??;
         Ok(Polygon::new(exterior, rings.collect::<Result<_, _>>()?))
     };
     let polygons = match geometry.get("type").and_then(Value::as_str) {
-        Some("Polygon") => vec![read(coordinates)?],
+        Some("Polygon") => vec![part_of(coordinates)?],
         Some("MultiPolygon") => coordinates
             .iter()
-            .map(|part| read(part.as_array().ok_or(DrawnError::NotAPolygon("a part is no array"))?))
+            .map(|part| {
+                part_of(part.as_array().ok_or(DrawnError::NotAPolygon("a part is no array"))?)
+            })
             .collect::<Result<_, _>>()?,
         _ => return Err(DrawnError::NotAPolygon("the type is another")),
     };
@@ -116,7 +142,12 @@ fn geometry_of(value: &Value) -> Result<&Value, DrawnError> {
     }
 }
 
-fn ring_of(ring: &Value, left: &mut usize, most: usize) -> Result<LineString, DrawnError> {
+fn ring_of(
+    ring: &Value,
+    left: &mut usize,
+    most: usize,
+    convert: Convert,
+) -> Result<LineString, DrawnError> {
     let positions = ring.as_array().ok_or(DrawnError::NotAPolygon("a ring is no array"))?;
     *left = left.checked_sub(positions.len()).ok_or(DrawnError::TooManyVertices(most))?;
     let mut vertices = Vec::with_capacity(positions.len() + 1);
@@ -125,10 +156,7 @@ fn ring_of(ring: &Value, left: &mut usize, most: usize) -> Result<LineString, Dr
         let (Some(x), Some(y)) = (number(0), number(1)) else {
             return Err(DrawnError::NotAPolygon("a position is no pair of numbers"));
         };
-        if !(-180.0..=180.0).contains(&x) || !(-90.0..=90.0).contains(&y) {
-            return Err(DrawnError::OutOfRange(x, y));
-        }
-        vertices.push(crs::snap(Coord { x, y }));
+        vertices.push(crs::snap(convert(Coord { x, y })?));
     }
     vertices.dedup();
     let mut ring = LineString::new(vertices);

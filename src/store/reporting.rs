@@ -70,7 +70,7 @@ pub fn report(store: &Store, world: &World, report: &Report, retry: &Retry) -> R
                 "Another case already has this id",
             ));
         }
-        let atlas = current_atlas(conn, store, world)?;
+        let atlas = current_atlas(conn, world)?;
         let row = create(conn, world, &atlas, report)?;
         let near = cases::possible_duplicates(conn, report.position, report.nature.as_str(), row.reported_at)?
             .into_iter()
@@ -125,14 +125,14 @@ fn remember(conn: &mut PgConnection, retry: &Retry, status: i16, answer: &Value)
 
 /// The atlas of the generation in force. A publish takes the same lock exclusively, so none can
 /// come between the look-up and the commit.
-fn current_atlas(conn: &mut PgConnection, store: &Store, world: &World) -> Result<Arc<Atlas>> {
+fn current_atlas(conn: &mut PgConnection, world: &World) -> Result<Arc<Atlas>> {
     use super::schema::generations;
     notify::hold_boundaries(conn)?;
     let newest: Option<i64> =
         generations::table.select(diesel::dsl::max(generations::generation)).first(conn)?;
     let newest = u64::try_from(newest.unwrap_or(0)).unwrap_or(0);
     if world.atlas.load().generation() < newest {
-        world.refresh(store)?;
+        world.refresh_on(conn)?;
     }
     Ok(world.atlas.load_full())
 }

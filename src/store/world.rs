@@ -80,33 +80,38 @@ impl World {
     /// Brings the memory up to the store: whatever was committed before the call is in it after.
     /// Callers at the same time share one reading.
     pub fn refresh(&self, store: &Store) -> Result<()> {
+        // Before the lock below: who holds it must never wait for a connection.
+        self.refresh_on(&mut *store.conn()?)
+    }
+
+    /// [`World::refresh`] on a connection the caller has, also within its transaction.
+    pub fn refresh_on(&self, conn: &mut PgConnection) -> Result<()> {
         let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         if marks.served >= ticket {
             return Ok(());
         }
         let serving = self.asked.load(Ordering::SeqCst);
-        let mut conn = store.conn()?;
         let revisions: HashMap<String, i64> = revisions::table
             .select((revisions::subject, revisions::revision))
-            .load::<(String, i64)>(&mut conn)?
+            .load::<(String, i64)>(conn)?
             .into_iter()
             .collect();
         let revision = |subject| revisions.get(subject).copied().unwrap_or(0);
 
         let mut changes = Vec::new();
         if revision("boundaries") != marks.boundaries {
-            changes.extend(self.read_boundaries(&mut conn)?);
+            changes.extend(self.read_boundaries(conn)?);
             marks.boundaries = revision("boundaries");
         }
         if revision("people") != marks.people {
-            self.roster.store(Arc::new(load_roster(&mut conn)?));
+            self.roster.store(Arc::new(load_roster(conn)?));
             marks.people = revision("people");
             changes.push(Change::People);
         }
-        changes.extend(self.read_cases(&mut conn, &mut marks)?);
+        changes.extend(self.read_cases(conn, &mut marks)?);
         if revision("imports") != marks.imports {
-            changes.extend(read_imports(&mut conn, &mut marks)?);
+            changes.extend(read_imports(conn, &mut marks)?);
             marks.imports = revision("imports");
         }
         marks.served = serving;

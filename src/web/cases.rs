@@ -9,8 +9,9 @@ use crate::atlas::category::Category;
 use crate::atlas::feature::layers;
 use crate::enforcement::nature::Nature;
 use crate::enforcement::permissions::{Action, Scope};
-use crate::error::{Fault, FaultKind, Result};
-use crate::geometry::crs::{Crs, ToCgcs2000, snap};
+use crate::error::{Fault, Result};
+use crate::geometry::crs::{Crs, ToCgcs2000};
+use crate::geometry::drawn;
 use crate::store::cases::{self, CaseQuery, finite};
 use crate::store::reporting::{self, Report, Retry, case_json, footprint_json};
 use crate::store::{Store, attachments};
@@ -18,7 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, TimeZone, Utc};
-use geo::{Coord, MapCoords, MultiPolygon, Validation};
+use geo::Coord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -39,7 +40,6 @@ pub const STATUSES: [&str; 9] = [
     "transferred",
 ];
 const MAX_TEXT: usize = 4_000;
-const MAX_FOOTPRINT_VERTICES: usize = 10_000;
 /// Nobody reports a case larger than 100 km².
 const MAX_AREA_M2: f64 = 1e8;
 
@@ -107,50 +107,6 @@ fn one_of(value: Option<&str>, known: &[&str], field: &str) -> Result<()> {
     }
 }
 
-/// A GeoJSON polygon in some CRS, as a valid multipolygon in CGCS2000 degrees.
-pub fn polygon_of(geojson: &Value, to_cgcs2000: &ToCgcs2000, field: &str) -> Result<MultiPolygon> {
-    let refuse = |zh: &str, en: &str| {
-        Fault::new(FaultKind::Unprocessable, "invalid_polygon", zh, en).field(field, en)
-    };
-    let geometry = match geojson.get("type").and_then(Value::as_str) {
-        Some("Feature") => geojson.get("geometry").cloned().unwrap_or_default(),
-        _ => geojson.clone(),
-    };
-    let not_polygon = || {
-        refuse(
-            "需要 GeoJSON 面（Polygon 或 MultiPolygon）",
-            "A GeoJSON Polygon or MultiPolygon is needed",
-        )
-    };
-    let geometry: geojson::Geometry =
-        serde_json::from_value(geometry).map_err(|_| not_polygon())?;
-    let polygons = match geo::Geometry::<f64>::try_from(&geometry).map_err(|_| not_polygon())? {
-        geo::Geometry::Polygon(polygon) => MultiPolygon::new(vec![polygon]),
-        geo::Geometry::MultiPolygon(polygons) => polygons,
-        _ => return Err(not_polygon()),
-    };
-    use geo::CoordsIter;
-    if polygons.coords_count() > MAX_FOOTPRINT_VERTICES {
-        return Err(Fault::new(
-            FaultKind::TooLarge,
-            "too_many_vertices",
-            format!("多边形的顶点不能超过 {MAX_FOOTPRINT_VERTICES} 个"),
-            format!("A polygon may have at most {MAX_FOOTPRINT_VERTICES} vertices"),
-        ));
-    }
-    let polygons = polygons.try_map_coords(|c| to_cgcs2000.position(c).map(snap))?;
-    if polygons.0.is_empty() || polygons.iter().any(|p| p.exterior().0.len() < 4) {
-        return Err(refuse("多边形至少需要三个点", "A polygon needs at least three points"));
-    }
-    if !polygons.is_valid() {
-        return Err(refuse(
-            "多边形自相交或不闭合，请重新绘制",
-            "The polygon crosses itself or its rings overlap; please draw it again",
-        ));
-    }
-    Ok(polygons)
-}
-
 fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
     let crs: Crs = body.crs.as_deref().unwrap_or("wgs84").parse()?;
     let to_cgcs2000 = ToCgcs2000::cached(&crs)?;
@@ -188,7 +144,10 @@ fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
         accuracy_m: finite(body.accuracy_m, "accuracy_m", 0.0..=1e6)?,
         mocked: body.mocked,
         footprint: match body.footprint.filter(|f| !f.is_null()) {
-            Some(footprint) => Some(polygon_of(&footprint, &to_cgcs2000, "footprint")?),
+            Some(footprint) => Some(
+                drawn::from_geojson_in(&footprint, drawn::MOST_VERTICES, &to_cgcs2000)
+                    .map_err(|error| Fault::from(error).field("footprint", "invalid polygon"))?,
+            ),
             None => None,
         },
         observed_at,

@@ -63,7 +63,6 @@ struct Upload {
 
 /// Puts the files of an upload side by side under one stem; their own names stay out of paths.
 fn keep(files: Vec<TempFile>, uploads: &Path) -> Result<Upload> {
-    std::fs::create_dir_all(uploads).map_err(Fault::internal)?;
     let folder = tempfile::tempdir_in(uploads).map_err(Fault::internal)?;
     let mut kept: Vec<(PathBuf, String, String)> = Vec::new();
     for file in files {
@@ -123,7 +122,7 @@ async fn upload(
     };
     let (layer, files, person) = (form.layer.trim().to_string(), form.file, account.person.id);
     let id = blocking(move || {
-        let upload = keep(files, &state.data_dir.join("uploads"))?;
+        let upload = keep(files, &state.upload_folder())?;
         let job = import_file::begin(&state.store, &layer, &upload.name, options, Some(person))?;
         let id = job.id();
         // Reading may take minutes; the answer does not wait for it.

@@ -17,7 +17,11 @@ pub mod stats;
 pub mod tiles;
 
 use crate::error::{Fault, FaultKind, Result};
-use actix_web::http::header;
+use actix_multipart::MultipartError;
+use actix_multipart::form::MultipartFormConfig;
+use actix_multipart::form::tempfile::TempFileConfig;
+use actix_web::error::PayloadError;
+use actix_web::http::{StatusCode, header};
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -71,6 +75,33 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 fn unreadable(error: impl std::fmt::Display) -> Fault {
     Fault::invalid(format!("请求内容有误：{error}"), format!("The request cannot be read: {error}"))
+}
+
+/// The largest upload, bytes: a city's parcels.
+const MAX_UPLOAD: usize = 2 << 30;
+
+/// Uploads go to disk, beside the place where they stay.
+fn uploads(config: &mut web::ServiceConfig, folder: &Path) {
+    let form = MultipartFormConfig::default()
+        .total_limit(MAX_UPLOAD)
+        .memory_limit(MAX_JSON)
+        .error_handler(|error, _| {
+            let limit = matches!(&error, MultipartError::Payload(PayloadError::Overflow));
+            let limit = limit
+                || matches!(&error, MultipartError::Field { source, .. }
+                    if source.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE);
+            if limit {
+                return Fault::new(
+                    FaultKind::TooLarge,
+                    "too_large",
+                    "上传的文件过大",
+                    "The uploaded file is too large",
+                )
+                .into();
+            }
+            unreadable(&error).into()
+        });
+    config.app_data(form).app_data(TempFileConfig::default().directory(folder));
 }
 
 /// Extractors answer with our problems, in both languages.
@@ -133,7 +164,10 @@ pub async fn serve(
     };
     let listener = TcpListener::bind(options.bind).map_err(in_use)?;
     let address = listener.local_addr().map_err(Fault::internal)?;
+    let upload_folder = state.upload_folder();
+    std::fs::create_dir_all(&upload_folder).map_err(Fault::internal)?;
     let state = web::Data::new(state);
+    state::keep_tiles_prepared(&state);
     let prometheus = web::Data::new(recorder()?);
     let document = openapi().to_json().map_err(Fault::internal)?;
 
@@ -152,6 +186,7 @@ pub async fn serve(
             .app_data(state.clone())
             .app_data(prometheus.clone())
             .configure(extractors)
+            .configure(|config| uploads(config, &upload_folder))
             .into_utoipa_app()
             .service(utoipa_actix_web::scope("/api/v1").configure(api))
             .service(

@@ -3,12 +3,14 @@
 use super::session::Account;
 use crate::error::{Fault, Result};
 use crate::store::Store;
-use crate::store::world::World;
+use crate::store::world::{Change, World};
 use crate::tiles::service::TileService;
+use actix_web::web::Data;
 use moka::sync::Cache;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 
 /// The service's parts, shared by all workers.
 pub struct AppState {
@@ -36,6 +38,36 @@ impl AppState {
         let tiles = TileService::new(TILE_CACHE_BYTES);
         Self { store, world, tiles, data_dir, secure_cookies, accounts }
     }
+}
+
+impl AppState {
+    /// Where uploads lie while they are read.
+    pub fn upload_folder(&self) -> PathBuf {
+        self.data_dir.join("uploads")
+    }
+}
+
+/// Prepares layers for tiles in the background, at the start and after every publish: otherwise
+/// the first to look at a layer would wait for it.
+pub fn keep_tiles_prepared(state: &Data<AppState>) {
+    let mut changes = state.world.changes.subscribe();
+    let state = Arc::downgrade(&state.clone().into_inner());
+    std::thread::spawn(move || {
+        loop {
+            let Some(state) = state.upgrade() else { return };
+            for layer in state.world.atlas.load().layers() {
+                state.tiles.prepare(layer);
+            }
+            drop(state);
+            loop {
+                match changes.blocking_recv() {
+                    Ok(Change::Boundaries { .. }) | Err(RecvError::Lagged(_)) => break,
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    });
 }
 
 /// Runs blocking work (SQL, hashing, geometry) off the event loop.
