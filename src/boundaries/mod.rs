@@ -13,6 +13,7 @@ mod fields;
 mod filter;
 mod geojson;
 pub mod import_file;
+mod partition;
 pub mod publish;
 pub(crate) mod read;
 mod reference_system;
