@@ -1,5 +1,6 @@
 //! All integration tests, one binary: linking is the slow part.
 
+mod architecture;
 mod cli_lookup;
 mod cluster;
 mod exactly_one;
@@ -9,7 +10,9 @@ mod land_http;
 mod lookup_answer;
 mod lookup_batch;
 mod lookup_oracle;
+mod openapi;
 mod postgis_oracle;
+mod proj_database;
 mod support;
 mod tables;
 mod tiles;
