@@ -380,21 +380,6 @@ pub fn is_within(row: &CaseRow, scope: &Scope) -> bool {
     })
 }
 
-/// A number the store can keep.
-pub fn finite(
-    value: Option<f64>,
-    field: &str,
-    range: std::ops::RangeInclusive<f64>,
-) -> Result<Option<f64>> {
-    match value {
-        Some(v) if !v.is_finite() || !range.contains(&v) => {
-            Err(Fault::invalid(format!("{field} 超出允许范围"), format!("{field} is out of range"))
-                .field(field, format!("{} … {}", range.start(), range.end())))
-        }
-        other => Ok(other),
-    }
-}
-
 /// The light form of every case that a transaction at or after `xid` changed; of all without.
 pub fn changed_since(conn: &mut PgConnection, xid: Option<&str>) -> Result<Vec<CaseRecord>> {
     #[derive(Queryable, Selectable)]

@@ -12,7 +12,7 @@ use crate::enforcement::permissions::{Action, Scope};
 use crate::error::{Fault, Result};
 use crate::geometry::crs::{Crs, ToCgcs2000};
 use crate::geometry::drawn;
-use crate::store::cases::{self, CaseQuery, finite};
+use crate::store::cases::{self, CaseQuery};
 use crate::store::reporting::{self, Report, Retry, case_json, footprint_json};
 use crate::store::{Store, attachments};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
@@ -130,7 +130,7 @@ fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
         party_name: text(party.name, "party.name")?,
         party_id_number: text(party.id_number, "party.id_number")?.map(|id| id.to_uppercase()),
         party_is_cadre: party.is_cadre,
-        area_m2: finite(body.area_m2, "area_m2", 0.0..=MAX_AREA_M2)?,
+        area_m2: params::finite(body.area_m2, "area_m2", 0.0..=MAX_AREA_M2)?,
         storeys: match body.storeys {
             Some(storeys) if !(0..=200).contains(&storeys) => {
                 return Err(wrong("storeys", "0 to 200"));
@@ -141,7 +141,7 @@ fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
         description: text(body.description, "description")?,
         input: (body.lon, body.lat, crs.to_string()),
         position,
-        accuracy_m: finite(body.accuracy_m, "accuracy_m", 0.0..=1e6)?,
+        accuracy_m: params::finite(body.accuracy_m, "accuracy_m", 0.0..=1e6)?,
         mocked: body.mocked,
         footprint: match body.footprint.filter(|f| !f.is_null()) {
             Some(footprint) => Some(

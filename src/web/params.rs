@@ -74,6 +74,21 @@ pub fn bbox(value: Option<&str>) -> Result<Option<[f64; 4]>> {
     }
 }
 
+/// A finite number within a range, or none.
+pub fn finite(
+    value: Option<f64>,
+    field: &str,
+    range: std::ops::RangeInclusive<f64>,
+) -> Result<Option<f64>> {
+    match value {
+        Some(v) if !v.is_finite() || !range.contains(&v) => {
+            Err(Fault::invalid(format!("{field} 超出允许范围"), format!("{field} is out of range"))
+                .field(field, format!("{} … {}", range.start(), range.end())))
+        }
+        other => Ok(other),
+    }
+}
+
 /// The page size: default 50, at most 1000.
 pub fn limit(value: Option<i64>) -> Result<i64> {
     match value.unwrap_or(50) {

@@ -52,7 +52,9 @@ fn dependencies_run_one_way() {
                     wrong.push(format!("{} uses {other}", path.display()));
                 }
                 let foreign = ["diesel::", "actix_web::", "tokio::"];
-                for crate_name in foreign.iter().filter(|name| level < PURE && code.contains(**name)) {
+                for crate_name in
+                    foreign.iter().filter(|name| level < PURE && code.contains(**name))
+                {
                     wrong.push(format!("{} uses {crate_name}", path.display()));
                 }
             }
