@@ -61,8 +61,11 @@ fn ours(database: &TestDatabase, import: &DemoImport) -> Duration {
 
 /// Read, project, load, index: `ogr2ogr` by COPY, with its spatial index.
 fn ogr2ogr(database: &TestDatabase, import: &DemoImport) -> Duration {
-    let source =
-        format!("/vsizip/{}/{}.shp", demo::folder().join(import.file).display(), import.source_layer);
+    let source = format!(
+        "/vsizip/{}/{}.shp",
+        demo::folder().join(import.file).display(),
+        import.source_layer
+    );
     let started = Instant::now();
     let status = Command::new("ogr2ogr")
         .args(["-f", "PostgreSQL", &format!("PG:{}", database.url()), &source])

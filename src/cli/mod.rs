@@ -80,7 +80,17 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
+/// A reader that has seen enough (`| head`) ends a command quietly. A service must not die of it.
+fn end_with_the_reader(command: &Command) {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    if !matches!(command, Command::Serve(_) | Command::Demo(_)) {
+        // SAFETY: the default action is no handler, so no code runs in signal context.
+        let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    }
+}
+
 fn execute(cli: Cli) -> Result<()> {
+    end_with_the_reader(&cli.command);
     let open = || -> Result<Store> {
         use_proj_database(&cli.store.data_dir)?;
         Store::open(&cli.store)

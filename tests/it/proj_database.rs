@@ -1,6 +1,7 @@
-//! The binary carries the database of its own PROJ and uses no other, wherever it is installed.
+//! The binary carries the database of its own PROJ, and needs no other wherever it is installed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -15,11 +16,28 @@ fn look_up(binary: &Path, data_dir: &Path) -> Output {
         .unwrap()
 }
 
+/// A copy of the program as if on another machine: the folder in which its PROJ was built, whose
+/// path PROJ remembers and would search first, is not there.
+fn install(to: &Path) {
+    let mut program = fs::read(env!("CARGO_BIN_EXE_xuncha")).unwrap();
+    let (built, gone) = (b"/out/share/proj", b"/out/share/gone");
+    let mut found = 0;
+    for at in 0..program.len() - built.len() {
+        if program[at..].starts_with(built) {
+            program[at..at + gone.len()].copy_from_slice(gone);
+            found += 1;
+        }
+    }
+    assert!(found > 0, "the path of the build is not in the program");
+    fs::write(to, program).unwrap();
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 #[test]
-fn an_installed_binary_brings_and_uses_its_own_database() {
+fn an_installed_binary_brings_its_own_database() {
     let elsewhere = tempfile::tempdir().unwrap();
     let binary = elsewhere.path().join("xuncha");
-    fs::copy(env!("CARGO_BIN_EXE_xuncha"), &binary).unwrap();
+    install(&binary);
     let data_dir = elsewhere.path().join("data");
 
     let answer = look_up(&binary, &data_dir);
@@ -28,10 +46,15 @@ fn an_installed_binary_brings_and_uses_its_own_database() {
     assert!((answer["point"]["lon"].as_f64().unwrap() - 119.0).abs() < 1e-7);
     assert!((answer["point"]["lat"].as_f64().unwrap() - 25.43).abs() < 1e-7);
 
-    // Were another database used, spoiling this one would change nothing.
+    // Were there still another database, taking the system out of this one would change nothing.
     let folder = fs::read_dir(data_dir.join("proj")).unwrap().next().unwrap().unwrap().path();
-    let database = folder.join("proj.db");
-    let length = fs::metadata(&database).unwrap().len();
-    fs::write(&database, vec![0u8; usize::try_from(length).unwrap()]).unwrap();
-    assert!(!look_up(&binary, &data_dir).status.success());
+    let taken_out = Command::new("sqlite3")
+        .arg(folder.join("proj.db"))
+        .arg("DELETE FROM projected_crs WHERE code = '4549';")
+        .output()
+        .unwrap();
+    assert!(taken_out.status.success(), "{}", String::from_utf8_lossy(&taken_out.stderr));
+    let refused = look_up(&binary, &data_dir);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("crs_unknown"));
 }

@@ -223,7 +223,7 @@ fn old_datums_come_in_by_consent_and_options_say_what_the_file_does_not() {
     };
     assert_eq!(filtered("DLMC = '水田'", "S01/gbk_ldid4d_nocpg.shp"), "ok 2");
     assert_eq!(filtered("TBMJ < 90002", "S04/gbk_cpg_says_utf8.shp"), "ok 2 !encoding_differs");
-    assert_eq!(filtered("dlmc = '水田' OR dlmc = '旱地'", "S100/ok.geojson"), "ok 2");
+    assert_eq!(filtered("dlmc = '水田' OR dlmc = '旱地'", "S100/ok.geojson"), "ok 4");
     assert_eq!(filtered("1 = (SELECT 1)", "S121/zone40.gpkg"), "error filter_invalid");
     assert_eq!(filtered("no_such_field = 1", "S121/zone40.gpkg"), "error filter_invalid");
     assert_eq!(filtered("no_such_field = 1", "S01/gbk_ldid4d_nocpg.shp"), "error filter_invalid");
