@@ -189,14 +189,14 @@ pub fn choose(declared: Option<TextEncoding>, samples: &[Sample]) -> Result<Choi
         Some(TextEncoding::Big5) => big5.map(|own| (TextEncoding::Big5, own, gb)),
         _ => None,
     };
-    if let Some((encoding, own, other)) = declared_double {
-        if other.is_none_or(|other| other < own + CLEAR_LIE) {
-            return chosen(if declared == Some(TextEncoding::Gb18030) {
-                TextEncoding::Gb18030
-            } else {
-                encoding
-            });
-        }
+    if let Some((encoding, own, other)) = declared_double
+        && other.is_none_or(|other| other < own + CLEAR_LIE)
+    {
+        return chosen(if declared == Some(TextEncoding::Gb18030) {
+            TextEncoding::Gb18030
+        } else {
+            encoding
+        });
     }
     match (gb, big5) {
         (Some(gb), Some(big5)) if gb >= big5 + CLEAR => return chosen(TextEncoding::Gbk),

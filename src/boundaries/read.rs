@@ -113,22 +113,22 @@ fn decide_crs(
 ) -> Result<SourceCrs> {
     if let Some(named) = &options.crs {
         let system = reference_system::from_user(named, report)?;
-        if let Ok(Some(declared)) = &raw.crs {
-            if declared.crs != system.crs {
-                report.warn(
-                    "crs_differs",
-                    format!(
-                        "文件声明坐标系为 {}，按指定使用 {}",
-                        short(&declared.crs),
-                        short(&system.crs)
-                    ),
-                    format!(
-                        "The file says {}; {} was used as told",
-                        short(&declared.crs),
-                        short(&system.crs)
-                    ),
-                );
-            }
+        if let Ok(Some(declared)) = &raw.crs
+            && declared.crs != system.crs
+        {
+            report.warn(
+                "crs_differs",
+                format!(
+                    "文件声明坐标系为 {}，按指定使用 {}",
+                    short(&declared.crs),
+                    short(&system.crs)
+                ),
+                format!(
+                    "The file says {}; {} was used as told",
+                    short(&declared.crs),
+                    short(&system.crs)
+                ),
+            );
         }
         return Ok(system);
     }
@@ -420,7 +420,7 @@ fn check_city(
             let vertex = geometry.0.first().and_then(|p| p.exterior().0.first()).copied();
             let points = [representative_point(geometry), vertex];
             let inside = points.iter().flatten().any(|&p| city.owner_at(p).is_some());
-            !inside && !points[0].is_some_and(|p| city.nearest(p, NEAR_CITY_M).is_some())
+            !inside && points[0].is_none_or(|p| city.nearest(p, NEAR_CITY_M).is_none())
         })
         .collect();
     let Some(first) = outside.first() else { return Ok(()) };

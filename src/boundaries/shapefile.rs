@@ -132,7 +132,10 @@ fn u32_be(bytes: &[u8], at: usize) -> Option<u64> {
 /// The records as the .shx has them, if each is where it says.
 fn read_index(shx: &Path, file: &mut BufReader<File>, length: u64) -> Option<Vec<Record>> {
     let size = std::fs::metadata(shx).ok()?.len();
-    if size < HEADER_BYTES || (size - HEADER_BYTES) % 8 != 0 || size > length + HEADER_BYTES {
+    if size < HEADER_BYTES
+        || !(size - HEADER_BYTES).is_multiple_of(8)
+        || size > length + HEADER_BYTES
+    {
         return None;
     }
     let bytes = std::fs::read(shx).ok()?;

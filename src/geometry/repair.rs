@@ -209,10 +209,10 @@ fn clean(polygons: MultiPolygon) -> (MultiPolygon, Cleaned) {
 fn clean_ring(ring: &mut LineString, cleaned: &mut Cleaned) -> bool {
     let before = ring.0.len();
     ring.0.dedup();
-    if ring.0.first() != ring.0.last() {
-        if let Some(&first) = ring.0.first() {
-            ring.0.push(first);
-        }
+    if ring.0.first() != ring.0.last()
+        && let Some(&first) = ring.0.first()
+    {
+        ring.0.push(first);
     }
     let [a, b, rest @ ..] = ring.0.as_slice() else { return false };
     let spans = rest.iter().any(|&c| orientation(*a, *b, c) != 0.0);
@@ -300,10 +300,10 @@ fn settle(ring: &LineString, known: &KnownVertices) -> Vec<Coord> {
     let mut points: Vec<Coord> =
         ring.0.iter().map(|&c| known.nearest(c).unwrap_or_else(|| snap(c))).collect();
     points.dedup();
-    if points.first() != points.last() {
-        if let Some(&first) = points.first() {
-            points.push(first);
-        }
+    if points.first() != points.last()
+        && let Some(&first) = points.first()
+    {
+        points.push(first);
     }
     remove_spikes(&mut points);
     points

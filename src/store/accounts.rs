@@ -175,12 +175,16 @@ fn check(conn: &mut PgConnection, phone: &str, password: &str) -> Result<Row> {
     let right = verify(hash.unwrap_or(&NOBODY), password) && hash.is_some();
     let Some(row) = row else { return Err(wrong_credentials()) };
     if !right {
-        let failures = row.failed_logins.saturating_add(1);
+        // Counted by the store: guesses made at the same time must not count as one.
+        let failures: i32 = diesel::update(people::table.find(row.id))
+            .set(people::failed_logins.eq(people::failed_logins + 1))
+            .returning(people::failed_logins)
+            .get_result(conn)?;
         let wait = 30i64 << (failures - FREE_FAILURES).clamp(0, 7);
         let locked_until =
             (failures >= FREE_FAILURES).then(|| now + Duration::seconds(wait.min(3600)));
         diesel::update(people::table.find(row.id))
-            .set((people::failed_logins.eq(failures), people::locked_until.eq(locked_until)))
+            .set(people::locked_until.eq(locked_until))
             .execute(conn)?;
         return Err(wrong_credentials());
     }

@@ -206,6 +206,8 @@ impl From<DieselError> for Fault {
                 let message = info.message();
                 if message.contains("deadlock detected") {
                     conflict(text)
+                } else if NUL_IN_TEXT.iter().any(|refused| message.contains(refused)) {
+                    Self::invalid("文本含有非法字符", "A text holds a NUL character")
                 } else if CONNECTION_LOST.iter().any(|lost| message.contains(lost)) {
                     Self::unavailable(text)
                 } else {
@@ -224,6 +226,10 @@ impl From<DieselError> for Fault {
         }
     }
 }
+
+/// What the server says to text with a NUL, which Rust's strings may hold and its own may not.
+const NUL_IN_TEXT: [&str; 2] =
+    ["invalid byte sequence for encoding", "unsupported Unicode escape sequence"];
 
 /// What libpq and the server say when a connection ends; Diesel does not tell these apart.
 const CONNECTION_LOST: [&str; 6] = [

@@ -11,7 +11,7 @@ use crate::enforcement::alarms::{CriminalThresholds, EarlierTakings, alarms};
 use crate::enforcement::intake::{self, Siting};
 use crate::enforcement::nature::Nature;
 use crate::error::{Fault, FaultKind, Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use diesel::PgConnection;
 use diesel::prelude::*;
 use geo::{Coord, MultiPolygon};
@@ -143,7 +143,8 @@ fn create(
     atlas: &Arc<Atlas>,
     report: &Report,
 ) -> Result<CaseRow> {
-    let now = Utc::now();
+    // To the microsecond, as the store keeps it: the first answer and a later one agree.
+    let now = Utc::now().trunc_subsecs(6);
     let siting = intake::site(
         atlas,
         &world.roster.load(),

@@ -51,8 +51,10 @@ struct Marks {
     boundaries: i64,
     people: i64,
     imports: i64,
-    /// No transaction before this one was still running at the last reading.
+    /// No transaction before this one was still running at the last reading. None before the
+    /// first, and where that is no longer sure.
     oldest_running: Option<String>,
+    cases_read: bool,
     versions: HashMap<Uuid, u32>,
     import_states: HashMap<Uuid, (String, f32)>,
 }
@@ -140,7 +142,7 @@ impl World {
         ))
         .get_result::<String>(conn)?;
         let records = cases::changed_since(conn, marks.oldest_running.as_deref())?;
-        let first_reading = marks.oldest_running.is_none();
+        let first_reading = !std::mem::replace(&mut marks.cases_read, true);
         marks.oldest_running = Some(oldest_running);
         let mut changes = Vec::new();
         let mut fresh = Vec::new();
@@ -155,6 +157,13 @@ impl World {
         }
         self.cases.apply(fresh);
         Ok(changes)
+    }
+
+    /// Has the next reading take in every case again. A server that was killed forgets numbers of
+    /// transactions that wrote nothing lasting, and gives them out again: what has such a number
+    /// would look like read already.
+    fn distrust_transaction_numbers(&self) {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).oldest_running = None;
     }
 
     /// Prepares in the background what the first request after a publish would wait for.
@@ -256,6 +265,9 @@ pub fn follow(store: Store, world: &Arc<World>) -> std::thread::JoinHandle<()> {
             if let Err(fault) = listen(&store, &world) {
                 tracing::warn!("following the store was interrupted: {fault}");
                 std::thread::sleep(RECONNECT_AFTER);
+                if let Some(world) = world.upgrade() {
+                    world.distrust_transaction_numbers();
+                }
             }
         }
     })

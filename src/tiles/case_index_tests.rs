@@ -14,9 +14,9 @@ pub(crate) fn record(n: u64, lon: f64, lat: f64) -> CaseRecord {
         status: CaseStatus::ALL[(n % 9) as usize],
         nature: CaseNature::ALL[(n % 3) as usize],
         source: Some(CaseSource::ALL[(n % 4) as usize]),
-        category: (n % 7 != 0).then(|| Category::ALL[(n % 5) as usize]),
-        area_m2: (n % 4 != 0).then_some(n as f64),
-        assignee: (n % 5 != 0).then(|| Uuid::from_u128(u128::from(n % 11))),
+        category: (!n.is_multiple_of(7)).then(|| Category::ALL[(n % 5) as usize]),
+        area_m2: (!n.is_multiple_of(4)).then_some(n as f64),
+        assignee: (!n.is_multiple_of(5)).then(|| Uuid::from_u128(u128::from(n % 11))),
         place: CasePlace {
             city: Some("350300".into()),
             district: Some(district.into()),

@@ -194,9 +194,9 @@ fn effective_areas(line: &[Coord]) -> Vec<f64> {
     let mut areas = vec![0.0; count - 2];
     let mut queue = BinaryHeap::with_capacity(count);
     // Positive floats sort as their bits do.
-    for v in 1..count - 1 {
-        current[v] = triangle(v - 1, v, v + 1);
-        queue.push(Reverse((current[v].to_bits(), v)));
+    for (v, area) in current.iter_mut().enumerate().take(count - 1).skip(1) {
+        *area = triangle(v - 1, v, v + 1);
+        queue.push(Reverse((area.to_bits(), v)));
     }
     let mut least = 0.0f64;
     while let Some(Reverse((bits, v))) = queue.pop() {

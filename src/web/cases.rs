@@ -18,7 +18,7 @@ use crate::store::{Store, attachments};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Duration, TimeZone, Utc};
+use chrono::{DateTime, Duration, SubsecRound, TimeZone, Utc};
 use geo::Coord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -114,7 +114,7 @@ fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
     one_of(body.source.as_deref(), &SOURCES, "source")?;
     one_of(body.patrol_kind.as_deref(), &PATROL_KINDS, "patrol_kind")?;
     let now = Utc::now();
-    let observed_at = body.observed_at.unwrap_or(now);
+    let observed_at = body.observed_at.unwrap_or(now).trunc_subsecs(6);
     // A phone's clock may be wrong by a day; a year is no clock.
     let earliest = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().unwrap_or(now);
     if observed_at < earliest || observed_at > now + Duration::days(400) {

@@ -188,7 +188,11 @@ pub async fn serve(
             .configure(extractors)
             .configure(|config| uploads(config, &upload_folder))
             .into_utoipa_app()
-            .service(utoipa_actix_web::scope("/api/v1").configure(api))
+            .service(
+                utoipa_actix_web::scope("/api/v1")
+                    .configure(api)
+                    .default_service(web::to(no_such_resource)),
+            )
             .service(
                 utoipa_actix_web::scope("/tiles")
                     .configure(tiles::configure)

@@ -1,7 +1,7 @@
 //! Reading query parameters: unknown ones are refused, lists are split, days are Shanghai's.
 
 use crate::error::{Fault, Result};
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Asia::Shanghai;
 
 /// At most this many values in one list parameter.
@@ -49,11 +49,16 @@ pub fn period_end(parameter: &str, value: Option<&str>) -> Result<Option<DateTim
 
 fn moment(parameter: &str, value: Option<&str>, days: u64) -> Result<Option<DateTime<Utc>>> {
     let Some(text) = value.map(str::trim).filter(|t| !t.is_empty()) else { return Ok(None) };
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+    // The store cannot hold every year that can be written.
+    let is_usual = |year: i32| (1900..=9998).contains(&year);
+    if let Ok(time) = DateTime::parse_from_rfc3339(text)
+        && is_usual(time.year())
+    {
         return Ok(Some(time.with_timezone(&Utc)));
     }
     NaiveDate::parse_from_str(text, "%Y-%m-%d")
         .ok()
+        .filter(|day| is_usual(day.year()))
         .and_then(|day| day.checked_add_days(Days::new(days)))
         .and_then(|day| Shanghai.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest())
         .map(|time| Some(time.with_timezone(&Utc)))
@@ -107,7 +112,8 @@ mod tests {
         let end = period_end("to", Some("2026-11-01")).unwrap().unwrap();
         assert_eq!(start.to_rfc3339(), "2026-10-31T16:00:00+00:00");
         assert_eq!((end - start).num_hours(), 24);
-        for bad in ["2026-13-01", "yesterday", "2026-11-01T00:00"] {
+        let odd = ["-262000-01-01", "9999-12-31", "0000-01-01T00:00:00Z"];
+        for bad in ["2026-13-01", "yesterday", "2026-11-01T00:00"].into_iter().chain(odd) {
             assert!(period_start("from", Some(bad)).is_err(), "{bad}");
         }
     }

@@ -399,7 +399,7 @@ fn geojson_that_is_not_quite() {
     assert_eq!(run(&good), "ok 1");
     assert_eq!(run(&format!(r#"{{"type":"Polygon","coordinates":{ring}}}"#)), "ok 1");
     let line = feature(r#"{"type":"LineString","coordinates":[[119.0,25.43],[119.01,25.43]]}"#);
-    assert_eq!(run(&collection(&[line.clone()])), "error wrong_geometry_type");
+    assert_eq!(run(&collection(std::slice::from_ref(&line))), "error wrong_geometry_type");
     assert_eq!(run(&collection(&[good.clone(), line])), "ok 1 rejected 1");
     let nested = feature(&format!(
         r#"{{"type":"GeometryCollection","geometries":[{{"type":"Polygon","coordinates":{ring}}}]}}"#
