@@ -7,6 +7,7 @@
 use super::encoding::{TextEncoding, refuse_named};
 use super::{refuse, too_large};
 use crate::error::{Fault, Result};
+use crate::geometry::crs::Crs;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::error::Category;
@@ -18,8 +19,16 @@ const MAX_BYTES: u64 = 1 << 30;
 /// Deeper nesting is no map: a feature collection needs 9 levels, properties a few more.
 const MAX_DEPTH: usize = 60;
 
-/// Checks the file and writes it for GDAL to `to`; returns the encoding it was in.
-pub fn prepare(from: &Path, to: &Path, named: Option<TextEncoding>) -> Result<TextEncoding> {
+/// What a GeoJSON says of itself.
+#[derive(Debug, PartialEq)]
+pub struct Said {
+    pub encoding: TextEncoding,
+    /// By its `crs` member, WGS 84 without one. GDAL would take a name it does not know for WGS 84.
+    pub crs: Result<Option<Crs>, String>,
+}
+
+/// Checks the file and writes it for GDAL to `to`.
+pub fn prepare(from: &Path, to: &Path, named: Option<TextEncoding>) -> Result<Said> {
     let length = std::fs::metadata(from).map_err(Fault::internal)?.len();
     if length > MAX_BYTES {
         return Err(too_large(
@@ -34,9 +43,21 @@ pub fn prepare(from: &Path, to: &Path, named: Option<TextEncoding>) -> Result<Te
     // GeoJSON text sequences (RFC 8142) part their features by the record separator.
     text.iter_mut().filter(|b| **b == 0x1e).for_each(|b| *b = b'\n');
     refuse_deep(&text)?;
-    let prepared = check(text)?;
+    let (prepared, crs) = check(text)?;
     std::fs::write(to, prepared).map_err(Fault::internal)?;
-    Ok(encoding)
+    Ok(Said { encoding, crs })
+}
+
+/// `EPSG:4490`, `urn:ogc:def:crs:EPSG::4490`, `urn:ogc:def:crs:OGC:1.3:CRS84` …
+fn crs_of_name(name: &str) -> Option<Crs> {
+    let upper = name.trim().to_ascii_uppercase();
+    let mut parts = upper.split(':').filter(|p| !p.is_empty());
+    let last = parts.next_back()?;
+    match (last, parts.next_back()) {
+        ("CRS84" | "WGS84", _) => Some(Crs::Wgs84),
+        (_, Some(_)) if upper.contains("EPSG") => format!("EPSG:{last}").parse().ok(),
+        _ => None,
+    }
 }
 
 fn decode(bytes: Vec<u8>, named: Option<TextEncoding>) -> Result<String> {
@@ -92,21 +113,25 @@ fn refuse_deep(text: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Checks every JSON value of the text and gives one collection.
-fn check(text: Vec<u8>) -> Result<Vec<u8>> {
+/// Checks every JSON value of the text and gives one collection, with its CRS.
+fn check(text: Vec<u8>) -> Result<(Vec<u8>, Result<Option<Crs>, String>)> {
     let mut values = serde_json::Deserializer::from_slice(&text).into_iter::<Object>();
     let mut spans = Vec::new();
     let mut start = 0;
+    let mut crs = Ok(Some(Crs::Wgs84));
     while let Some(value) = values.next() {
         let object = value.map_err(|error| unreadable(&error))?;
         object.check_kind(spans.is_empty())?;
+        if spans.is_empty() {
+            crs = object.said_crs();
+        }
         let end = values.byte_offset();
         spans.push(start..end);
         start = end;
     }
     match spans.len() {
         0 => Err(refuse("not_a_map", "文件是空的", "The file is empty")),
-        1 => Ok(text),
+        1 => Ok((text, crs)),
         _ => {
             let mut joined = br#"{"type":"FeatureCollection","features":["#.to_vec();
             for (index, span) in spans.into_iter().enumerate() {
@@ -116,7 +141,7 @@ fn check(text: Vec<u8>) -> Result<Vec<u8>> {
                 joined.extend_from_slice(&text[span]);
             }
             joined.extend_from_slice(b"]}");
-            Ok(joined)
+            Ok((joined, crs))
         }
     }
 }
@@ -147,8 +172,8 @@ fn unreadable(error: &serde_json::Error) -> Fault {
 struct Object {
     #[serde(rename = "type")]
     kind: Option<String>,
-    #[serde(default)]
-    crs: Option<CrsMember>,
+    #[serde(default, deserialize_with = "present")]
+    crs: Option<Option<CrsMember>>,
     #[serde(default, rename = "features")]
     _features: Option<Children>,
     #[serde(default, rename = "geometry")]
@@ -163,6 +188,27 @@ struct Object {
 struct CrsMember {
     #[serde(rename = "type")]
     kind: Option<String>,
+    #[serde(default)]
+    properties: Option<CrsName>,
+}
+
+#[derive(Deserialize)]
+struct CrsName {
+    #[serde(default)]
+    name: Option<String>,
+}
+
+/// Tells `null` from a member that is not there.
+fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<CrsMember>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl CrsMember {
+    fn is_name(&self) -> bool {
+        self.kind.as_deref().is_some_and(|k| k.eq_ignore_ascii_case("name"))
+    }
 }
 
 impl Object {
@@ -187,9 +233,7 @@ impl Object {
             ));
         }
         // A link would be fetched.
-        let named =
-            |crs: &CrsMember| crs.kind.as_deref().is_some_and(|k| k.eq_ignore_ascii_case("name"));
-        if self.crs.as_ref().is_some_and(|crs| !named(crs)) {
+        if self.crs.as_ref().and_then(Option::as_ref).is_some_and(|crs| !crs.is_name()) {
             return Err(refuse(
                 "crs_unknown",
                 "crs 成员不是名称，请用 --crs 指定坐标系",
@@ -197,6 +241,14 @@ impl Object {
             ));
         }
         Ok(())
+    }
+
+    /// The CRS by its name; the name where it is not known; none where it is `null`.
+    fn said_crs(&self) -> Result<Option<Crs>, String> {
+        let Some(member) = &self.crs else { return Ok(Some(Crs::Wgs84)) };
+        let Some(member) = member else { return Ok(None) };
+        let name = member.properties.as_ref().and_then(|p| p.name.clone()).unwrap_or_default();
+        crs_of_name(&name).map(Some).ok_or_else(|| name.chars().take(80).collect())
     }
 }
 
@@ -215,8 +267,7 @@ impl<'de> Deserialize<'de> for Children {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Children, A::Error> {
                 while let Some(child) = seq.next_element::<Object>()? {
-                    let linked = child.crs.is_some_and(|crs| crs.kind.as_deref() != Some("name"));
-                    if linked {
+                    if child.crs.flatten().is_some_and(|crs| !crs.is_name()) {
                         return Err(serde::de::Error::custom("crs is not a name"));
                     }
                 }
@@ -268,7 +319,7 @@ mod tests {
     fn outcome(text: &str) -> String {
         let deep = refuse_deep(text.as_bytes());
         match deep.and_then(|()| check(text.as_bytes().to_vec())) {
-            Ok(out) => String::from_utf8(out).unwrap(),
+            Ok((out, _)) => String::from_utf8(out).unwrap(),
             Err(fault) => fault.code.to_string(),
         }
     }
@@ -296,6 +347,23 @@ mod tests {
         ] {
             assert_eq!(outcome(text), code, "{text:.100}");
         }
+    }
+
+    #[test]
+    fn the_crs_is_what_the_member_says() {
+        let said = |crs: &str| {
+            let text = format!(r#"{{"type":"FeatureCollection"{crs},"features":[]}}"#);
+            check(text.into_bytes()).unwrap().1
+        };
+        let named = |name: &str| {
+            said(&format!(r#","crs":{{"type":"name","properties":{{"name":"{name}"}}}}"#))
+        };
+        assert_eq!(said(""), Ok(Some(Crs::Wgs84)));
+        assert_eq!(said(r#","crs":null"#), Ok(None));
+        assert_eq!(named("urn:ogc:def:crs:EPSG::4549"), Ok(Some(Crs::Epsg(4549))));
+        assert_eq!(named("EPSG:4490"), Ok(Some(Crs::Cgcs2000)));
+        assert_eq!(named("urn:ogc:def:crs:OGC:1.3:CRS84"), Ok(Some(Crs::Wgs84)));
+        assert_eq!(named("mars"), Err("mars".into()));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use uuid::Uuid;
 /// Rows of one COPY: bounds the memory beside the draft itself.
 const ROWS_PER_COPY: usize = 4_096;
 /// Key of the lock that one publish at a time holds.
-const PUBLISH_LOCK: i64 = 0x7875_6e63_6861_0002;
+pub const PUBLISH_LOCK: i64 = 0x7875_6e63_6861_0002;
 /// First key of the locks of imports being read; the second is from the import's id.
 const READING_LOCK: i32 = 0x7875_6e63;
 

@@ -47,7 +47,9 @@ pub fn from_prj(bytes: &[u8]) -> Result<Option<SourceCrs>> {
             "The .prj is not a CRS definition; give the CRS with --crs",
         )
     };
-    identify(&SpatialRef::from_esri(text).map_err(unreadable)?).map(Some)
+    // Some programs write WKT 2 into it.
+    let found = SpatialRef::from_esri(text).or_else(|_| SpatialRef::from_wkt(text));
+    identify(&found.map_err(unreadable)?).map(Some)
 }
 
 /// The system that the user named.
@@ -90,6 +92,31 @@ pub fn from_user(crs: &Crs, report: &mut Report) -> Result<SourceCrs> {
     })
 }
 
+/// The system that a GeoJSON names.
+pub fn from_name(said: &Result<Option<Crs>, String>) -> Result<Option<SourceCrs>> {
+    match said {
+        Ok(None) => Ok(None),
+        Ok(Some(Crs::Epsg(code))) => match SpatialRef::from_epsg(*code) {
+            Ok(found) => identify(&found).map(Some),
+            Err(_) => Err(unknown_name(&format!("EPSG:{code}"))),
+        },
+        Ok(Some(crs)) => Ok(Some(SourceCrs {
+            crs: crs.clone(),
+            geographic: true,
+            false_easting: None,
+            datum_assumed: false,
+        })),
+        Err(name) => Err(unknown_name(name)),
+    }
+}
+
+fn unknown_name(name: &str) -> Fault {
+    crs_unknown_here(
+        &format!("文件的坐标系 {name:?} 无法识别"),
+        &format!("The file's CRS {name:?} is not known"),
+    )
+}
+
 #[derive(PartialEq)]
 enum Datum {
     Cgcs2000,
@@ -104,7 +131,9 @@ enum Datum {
 pub fn identify(found: &SpatialRef) -> Result<SourceCrs> {
     let wkt = found.to_wkt().unwrap_or_default();
     let geographic = found.is_geographic();
-    if !geographic && !found.is_projected() {
+    // GeoPackage has codes for systems that nobody defined.
+    let undefined = found.name().is_some_and(|name| name.to_lowercase().starts_with("undefined"));
+    if undefined || (!geographic && !found.is_projected()) {
         return Err(crs_unknown_here("文件中的坐标系未定义", "The file's CRS is undefined"));
     }
     let datum = datum(found);
@@ -422,6 +451,26 @@ mod tests {
             .position(Coord { x: 500_000.0, y: 2_813_000.0 })
             .unwrap();
         assert!((there.x - 119.0).abs() < 1e-9, "{there:?}");
+    }
+
+    #[test]
+    fn definitions_in_other_dialects_are_understood() {
+        let web = r#"PROJCS["WGS_1984_Web_Mercator_Auxiliary_Sphere",GEOGCS["GCS_WGS_1984",DATUM["D_WGS_1984",SPHEROID["WGS_1984",6378137.0,298.257223563]],PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]],PROJECTION["Mercator_Auxiliary_Sphere"],PARAMETER["False_Easting",0.0],PARAMETER["False_Northing",0.0],PARAMETER["Central_Meridian",0.0],PARAMETER["Standard_Parallel_1",0.0],PARAMETER["Auxiliary_Sphere_Type",0.0],UNIT["Meter",1.0]]"#;
+        let utm = r#"PROJCS["WGS_1984_UTM_Zone_50N",GEOGCS["GCS_WGS_1984",DATUM["D_WGS_1984",SPHEROID["WGS_1984",6378137.0,298.257223563]],PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],PARAMETER["False_Easting",500000.0],PARAMETER["False_Northing",0.0],PARAMETER["Central_Meridian",117.0],PARAMETER["Scale_Factor",0.9996],PARAMETER["Latitude_Of_Origin",0.0],UNIT["Meter",1.0]]"#;
+        // PROJ's own answers for EPSG:3857 and EPSG:32650.
+        for (prj, code, x, y) in
+            [(web, 3857, 13_247_019.4, 2_939_000.0), (utm, 32650, 701_000.0, 2_814_000.0)]
+        {
+            let found = from_prj(prj.as_bytes()).unwrap().unwrap();
+            let place = |crs: &Crs| ToCgcs2000::new(crs).unwrap().position(Coord { x, y }).unwrap();
+            let (got, expected) = (place(&found.crs), place(&Crs::Epsg(code)));
+            assert!(
+                (got.x - expected.x).abs() < 1e-8 && (got.y - expected.y).abs() < 1e-8,
+                "{got:?} {expected:?}"
+            );
+        }
+        let wkt2 = r#"GEOGCRS["China Geodetic Coordinate System 2000",DATUM["China 2000",ELLIPSOID["CGCS2000",6378137,298.257222101]],CS[ellipsoidal,2],AXIS["latitude",north],AXIS["longitude",east],UNIT["degree",0.0174532925199433]]"#;
+        assert_eq!(from_prj(wkt2.as_bytes()).unwrap().unwrap().crs, Crs::Cgcs2000);
     }
 
     #[test]

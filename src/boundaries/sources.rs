@@ -37,8 +37,8 @@ pub struct Source {
     pub dbf: Option<PathBuf>,
     pub prj: Option<Vec<u8>>,
     pub cpg: Option<Vec<u8>>,
-    /// The encoding of a GeoJSON; the other formats are UTF-8 or say it elsewhere.
-    pub encoding: TextEncoding,
+    /// What a GeoJSON says; the other formats say it elsewhere.
+    pub geojson: Option<geojson::Said>,
     pub warnings: Vec<Warning>,
 }
 
@@ -179,7 +179,7 @@ impl Source {
             dbf: None,
             prj: None,
             cpg: None,
-            encoding: TextEncoding::Utf8,
+            geojson: None,
             warnings: Vec::new(),
         }
     }
@@ -212,7 +212,7 @@ impl Source {
     fn finish(mut self, work: &Path, encoding: Option<TextEncoding>) -> Result<Self> {
         if self.format == Format::GeoJson {
             let prepared = work.join("layer.geojson");
-            self.encoding = geojson::prepare(&self.path, &prepared, encoding)?;
+            self.geojson = Some(geojson::prepare(&self.path, &prepared, encoding)?);
             self.path = prepared;
         }
         Ok(self)

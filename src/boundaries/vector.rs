@@ -3,7 +3,7 @@
 use super::encoding::{self, Sample, TextEncoding, refuse_named};
 use super::filter;
 use super::reference_system::{self, SourceCrs};
-use super::report::{Report, Warning};
+use super::report::Report;
 use super::shape::{self, Shape, Written};
 use super::shapefile::{self, ShapeKind};
 use super::sources::{Format, Source, several_layers, unknown_layer};
@@ -257,9 +257,10 @@ fn read_other(
     };
     let mut layer = dataset.layer(index).map_err(Fault::internal)?;
     let name = if source.format == Format::GeoPackage { layer.name() } else { source.name.clone() };
-    let crs = match layer.spatial_ref() {
-        Some(found) => reference_system::identify(&found).map(Some),
-        None => Ok(None),
+    let crs = match (&source.geojson, layer.spatial_ref()) {
+        (Some(said), _) => reference_system::from_name(&said.crs),
+        (None, Some(found)) => reference_system::identify(&found).map(Some),
+        (None, None) => Ok(None),
     };
     let fields: Vec<(String, OGRFieldType::Type)> =
         layer.defn().fields().map(|f| (f.name(), f.field_type())).collect();
@@ -306,12 +307,14 @@ fn read_other(
 }
 
 fn warn_other(source: &Source, report: &mut Report) {
-    if source.format == Format::GeoJson && source.encoding != TextEncoding::Utf8 {
-        report.warnings.push(Warning {
-            code: "encoding_differs".into(),
-            detail: format!("GeoJSON 按 {0} 编码读取，标准要求 UTF-8 / GeoJSON read in {0}; the standard asks for UTF-8", source.encoding),
-        });
-    }
+    let Some(said) = source.geojson.as_ref().filter(|s| s.encoding != TextEncoding::Utf8) else {
+        return;
+    };
+    report.warn(
+        "encoding_differs",
+        format!("GeoJSON 按 {} 编码读取，标准要求 UTF-8", said.encoding),
+        format!("GeoJSON read in {}; the standard asks for UTF-8", said.encoding),
+    );
 }
 
 /// Refuses a layer none of whose geometries is a polygon.
@@ -402,7 +405,7 @@ fn decode_values(
             });
         }
     }
-    Ok(if source.format == Format::GeoJson { source.encoding } else { encoding })
+    Ok(source.geojson.as_ref().map_or(encoding, |said| said.encoding))
 }
 
 /// The layer that is meant: a real table, not a view over others.

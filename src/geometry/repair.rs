@@ -133,7 +133,10 @@ pub fn repair(polygons: MultiPolygon) -> Result<(MultiPolygon, Vec<Repair>), Unr
     if let Err(first) = problem {
         repairs.push(Repair::Solved(first));
         // A rebuilt crossing lands on the grid, a little off its edges; that may ask for another go.
-        for _ in 0..4 {
+        for attempt in 0..4 {
+            if attempt > 0 {
+                polygons = with_near_vertices(&polygons).ok_or(Unrepairable::Tangled(first))?;
+            }
             polygons = rebuild(&polygons).ok_or(Unrepairable::Tangled(first))?;
             if polygons.0.is_empty() {
                 return Err(Unrepairable::Degenerate);
@@ -269,6 +272,46 @@ fn rebuild(polygons: &MultiPolygon) -> Option<MultiPolygon> {
     let (cleaned, _) = clean(MultiPolygon::new(parts));
     let keep = |p: &Polygon| area_m2(&MultiPolygon::new(vec![p.clone()])) >= MIN_AREA_M2;
     Some(MultiPolygon::new(cleaned.0.into_iter().filter(keep).collect()))
+}
+
+/// The same rings, each edge led through the vertices that lie on it but for rounding: what crosses
+/// or doubles by less than the grid can tell then does so exactly, or not at all. `None` for rings
+/// too long to compare each with each.
+fn with_near_vertices(polygons: &MultiPolygon) -> Option<MultiPolygon> {
+    const MAX_VERTICES: usize = 20_000;
+    let rings = || polygons.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()));
+    let vertices: Vec<Coord> = rings().flat_map(|r| r.0.iter().skip(1).copied()).collect();
+    if vertices.len() > MAX_VERTICES {
+        return None;
+    }
+    let through = |ring: &LineString| {
+        let mut points: Vec<Coord> = Vec::with_capacity(ring.0.len());
+        for edge in ring.lines() {
+            let (a, d) = (edge.start, edge.end - edge.start);
+            let length_squared = d.x * d.x + d.y * d.y;
+            let along = |p: Coord| ((p.x - a.x) * d.x + (p.y - a.y) * d.y) / length_squared;
+            let mut near: Vec<(f64, Coord)> = vertices
+                .iter()
+                .filter(|&&p| p != edge.start && p != edge.end)
+                .map(|&p| (along(p), p))
+                .filter(|&(t, p)| {
+                    let off = a + d * t - p;
+                    t > 0.0 && t < 1.0 && off.x.hypot(off.y) < OVERLAY_NOISE / 2.0
+                })
+                .collect();
+            near.sort_by(|x, y| x.0.total_cmp(&y.0));
+            points.push(a);
+            points.extend(near.into_iter().map(|(_, p)| p));
+        }
+        points.extend(ring.0.last());
+        points.dedup();
+        remove_spikes(&mut points);
+        LineString(points)
+    };
+    let polygon = |p: &Polygon| {
+        Polygon::new(through(p.exterior()), p.interiors().iter().map(through).collect())
+    };
+    Some(MultiPolygon::new(polygons.iter().map(polygon).collect()))
 }
 
 /// The vertices that went into an overlay, to find them again in what comes out.

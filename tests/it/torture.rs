@@ -422,6 +422,10 @@ fn geojson_that_is_not_quite() {
         run(&crs(r#"{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::4490"}}"#)),
         "ok 1"
     );
+    // GDAL would read these as WGS 84.
+    let unknown = crs(r#"{"type":"name","properties":{"name":"EPSG:999999"}}"#);
+    assert_eq!(run(&unknown), "error crs_unknown");
+    assert_eq!(run(&crs("null")), "error crs_unknown");
     let antimeridian = polygon("[[[179,25],[-179,25],[-179,26],[179,25]]]");
     assert_eq!(run(&collection(&[antimeridian])), "error outside_area");
     assert_eq!(run("\u{1}\u{2}binary"), "error not_a_map");
