@@ -113,8 +113,11 @@ fn refuse_deep(text: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// What the file's `crs` member names, or the name that means nothing.
+type NamedCrs = Result<Option<Crs>, String>;
+
 /// Checks every JSON value of the text and gives one collection, with its CRS.
-fn check(text: Vec<u8>) -> Result<(Vec<u8>, Result<Option<Crs>, String>)> {
+fn check(text: Vec<u8>) -> Result<(Vec<u8>, NamedCrs)> {
     let mut values = serde_json::Deserializer::from_slice(&text).into_iter::<Object>();
     let mut spans = Vec::new();
     let mut start = 0;
