@@ -6,7 +6,10 @@ cd "$(dirname "$0")/.."
 
 cargo bench --bench postgis_agreement
 cargo test --no-run
+export PROPTEST_RNG_SEED
 for round in $(seq "${SOAK_ROUNDS:-20}"); do
-    echo "kill round $round"
+    PROPTEST_RNG_SEED=$RANDOM
+    echo "round $round, property tests seeded with $PROPTEST_RNG_SEED"
+    cargo test --quiet --lib
     cargo test --quiet --test it -- kill:: cluster::
 done

@@ -195,6 +195,7 @@ proptest! {
         let all = p.iter().fold(MultiPolygon::new(vec![]), |all, (.., shape)| all.union(shape));
         let wanted = geodesic::area_m2(&all.intersection(&triangle));
         let found = overlay(&p, &[]).cover(&triangle).unwrap().by_category.farmland;
-        prop_assert!((found - wanted).abs() < 1e-6 * wanted + 0.01, "{found} {wanted}");
+        // Corners of a cut lie on the grid of 0.1 mm, along at most 750 m of border.
+        prop_assert!((found - wanted).abs() < 1e-6 * wanted + 0.08, "{found} {wanted}");
     }
 }
