@@ -151,7 +151,8 @@ pub fn check(polygons: &MultiPolygon) -> Result<(), Problem> {
     }
     let touches = check_edges(&rings)?;
     check_pieces(&rings, &touches)?;
-    check_nesting(polygons, &rings, &touches)
+    check_nesting(polygons, &rings, &touches)?;
+    check_stretches(polygons, &rings, &touches)
 }
 
 fn check_points(points: &[Coord]) -> Result<(), Problem> {
@@ -354,6 +355,50 @@ fn check_nesting(
             let touched = |hole: &LineString| hole.0.contains(&p);
             if !holes.iter().any(|hole| touched(hole) || ring_contains(hole, p)) {
                 return Err(Problem::NestedPolygons);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Parts whose borders meet in points only may still run through each other, from point to point:
+/// then a stretch of one border that begins at such a point lies inside the other part.
+fn check_stretches(
+    polygons: &MultiPolygon,
+    rings: &[Ring],
+    touches: &Touches,
+) -> Result<(), Problem> {
+    for (&(a, b), points) in touches {
+        for (one, other) in [(a, b), (b, a)] {
+            let (one, other) = (&rings[one as usize], &rings[other as usize]);
+            if one.polygon == other.polygon || !one.exterior || !other.exterior {
+                continue;
+            }
+            let part = &polygons.0[other.polygon as usize];
+            let inside = |p: Coord| {
+                ring_contains(part.exterior(), p)
+                    && !part.interiors().iter().any(|hole| ring_contains(hole, p))
+            };
+            for edge in one.line.lines() {
+                let edge = Edge { a: edge.start, b: edge.end, ring: 0, index: 0 };
+                let mut stops: Vec<Coord> = points
+                    .iter()
+                    .copied()
+                    .filter(|&p| in_box(p, &edge) && orientation(edge.a, edge.b, p) == 0.0)
+                    .collect();
+                if stops.is_empty() {
+                    continue;
+                }
+                stops.extend([edge.a, edge.b]);
+                let along = |p: &Coord| {
+                    (p.x - edge.a.x) * (edge.b.x - edge.a.x)
+                        + (p.y - edge.a.y) * (edge.b.y - edge.a.y)
+                };
+                stops.sort_by(|p, q| along(p).total_cmp(&along(q)));
+                stops.dedup();
+                if stops.windows(2).any(|pair| inside((pair[0] + pair[1]) / 2.0)) {
+                    return Err(Problem::NestedPolygons);
+                }
             }
         }
     }
