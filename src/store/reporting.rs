@@ -72,14 +72,20 @@ pub fn report(store: &Store, world: &World, report: &Report, retry: &Retry) -> R
         }
         let atlas = current_atlas(conn, world)?;
         let row = create(conn, world, &atlas, report)?;
-        let near = cases::possible_duplicates(conn, report.position, report.nature.as_str(), row.reported_at)?
-            .into_iter()
-            .filter(|(case, _)| case.id != row.id);
+        let near = cases::possible_duplicates(
+            conn,
+            report.position,
+            report.nature.as_str(),
+            row.reported_at,
+        )?
+        .into_iter()
+        .filter(|(case, _)| case.id != row.id);
         let mut answer = case_json(&row);
         answer["footprint"] = footprint_json(report.footprint.as_ref());
         answer["possible_duplicates"] = near
             .map(|(case, distance)| {
-                json!({"id": case.id, "number": case.number, "status": case.status, "distance_m": distance})
+                json!({"id": case.id, "number": case.number, "status": case.status,
+                    "distance_m": (distance * 100.0).round() / 100.0})
             })
             .collect();
         remember(conn, retry, 201, &answer)?;
