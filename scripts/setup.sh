@@ -7,11 +7,13 @@ set -euo pipefail
 packages=(
     ca-certificates curl git make zip unzip
     # libgdal; the bundled PROJ is built by cmake and fills its database with sqlite3
-    g++ cmake pkg-config clang libclang-dev libgdal-dev gdal-bin libsqlite3-dev sqlite3
+    g++ cmake pkg-config clang libclang-dev libgdal-dev gdal-bin libsqlite3-dev libssl-dev sqlite3
     # the store
     postgresql-15 postgresql-15-postgis-3 postgresql-15-postgis-3-scripts libpq-dev
     # the tests of the web app
     chromium fonts-noto-cjk
+    # the tests of workbooks: opened, printed and looked at
+    libreoffice-calc-nogui poppler-utils
 )
 
 missing=()

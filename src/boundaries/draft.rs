@@ -1,8 +1,11 @@
 //! A layer that has been read but is not in force.
 
+use super::read::AreaTest;
 use super::report::Report;
 use crate::atlas::feature::{Feature, LayerInfo};
 use crate::atlas::layer::Layer;
+use crate::atlas::lookup::Atlas;
+use crate::error::Result;
 use geo::{Coord, LineString, MultiPolygon};
 use sha2::{Digest, Sha256};
 
@@ -43,6 +46,17 @@ impl Draft {
     pub fn to_layer(&self, generation: u64) -> Layer {
         let features = self.features.iter().map(DraftFeature::to_feature).collect();
         Layer::new(self.layer.clone(), generation, features)
+    }
+
+    /// The layer as a publish would leave it: a draft of one area keeps what lies elsewhere.
+    pub fn layer_after(&self, atlas: &Atlas, generation: u64) -> Result<Layer> {
+        let (Some(code), Some(old)) = (&self.area, atlas.layer(&self.layer.name)) else {
+            return Ok(self.to_layer(generation));
+        };
+        let within = AreaTest::new(code, atlas)?;
+        let elsewhere = old.features().iter().filter(|f| !within.holds(&f.geometry)).cloned();
+        let features = elsewhere.chain(self.features.iter().map(DraftFeature::to_feature));
+        Ok(Layer::new(self.layer.clone(), generation, features.collect()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! One import from file to draft, as the command and the service both run it.
 
+use super::fields::needs_code;
 use super::publish::{self, PublishOptions, Reading};
 use super::{Draft, ReadOptions, Report, check, read};
 use crate::atlas::feature::{LayerInfo, LayerKind};
@@ -71,11 +72,10 @@ fn surroundings(store: &Store, layer: &str) -> Result<(Atlas, LayerInfo)> {
 fn check_all(store: &Store, draft: &mut Draft, atlas: &Atlas) -> Result<()> {
     check::check(draft, atlas);
     // Only areas decide who answers; what land they stand on does not.
-    if draft.area.is_none() {
-        let after = atlas.with_layers(
-            atlas.generation() + 1,
-            [Arc::new(draft.to_layer(atlas.generation() + 1))],
-        );
+    if needs_code(&draft.layer.name) {
+        let generation = atlas.generation() + 1;
+        let layer = draft.layer_after(atlas, generation)?;
+        let after = atlas.with_layers(generation, [Arc::new(layer)]);
         draft.report.changes.cases_reassigned = would_change_hands(&mut *store.conn()?, &after)?;
     }
     Ok(())

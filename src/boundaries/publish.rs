@@ -336,7 +336,8 @@ fn put_into_force(
         ))
         .execute(conn)?;
     swap(conn, id, to_i64(generation)?)?;
-    if has_cases(conn)? {
+    // Only areas decide who answers; what land cases stand on does not.
+    if needs_code(&import.layer) && has_cases(conn)? {
         let info = stored::layer_infos(conn)?
             .into_iter()
             .find(|info| info.name == import.layer)

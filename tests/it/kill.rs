@@ -33,12 +33,13 @@ fn wait_until(what: &str, mut reached: impl FnMut() -> bool) {
 }
 
 /// Sends until acknowledged, as a phone does: the same request again when the connection breaks or
-/// the service says that it is away for the moment. Any other answer is given back.
+/// the service says that it is away for the moment or that it was tired of waiting for the request
+/// (408: on a machine this busy the client itself may be held up). Any other answer is given back.
 fn insist(caller: &Caller, path: &str, body: &Value) -> Answer {
     let start = Instant::now();
     loop {
         match Answer::try_of(caller.request(Method::POST, path).json(body)) {
-            Ok(answer) if answer.status != 503 => return answer,
+            Ok(answer) if !matches!(answer.status, 408 | 503) => return answer,
             _ => assert!(start.elapsed() < PATIENCE, "nobody answers"),
         }
         pause();

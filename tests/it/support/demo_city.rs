@@ -24,7 +24,8 @@ pub fn database() -> TestDatabase {
         command.args(["demo", "--load-only", "--boundaries"]).arg(demo::folder());
         command.env("DATABASE_URL", url).stdin(Stdio::null());
         let output = command.output().expect("the program runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {log}", output.status);
     })
 }
 
