@@ -1,7 +1,10 @@
-//! The pure rules of enforcement: who answers for a place, alarms, permissions. The workflow,
-//! deadlines and messages of a case come here next.
+//! The pure rules of enforcement: who answers for a place, alarms, permissions,
+//! deadlines and settings.
 
 pub mod alarms;
+pub mod calendar;
+pub mod clock;
+pub mod deadlines;
 pub mod dispatch;
 pub mod intake;
 pub mod lookup;
@@ -9,3 +12,4 @@ pub mod nature;
 pub mod people;
 pub mod permissions;
 pub mod place;
+pub mod settings;

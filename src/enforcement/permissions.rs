@@ -16,6 +16,8 @@ pub enum Action {
     ManageBoundaries,
     /// Import and change people and duties.
     ManagePeople,
+    /// Change settings and see their history.
+    ManageSettings,
 }
 
 /// Whether a role may do it at all; where, [`Scope`] says.
@@ -23,7 +25,7 @@ pub fn may(role: Role, action: Action) -> bool {
     match action {
         Action::LookUp | Action::SeeCases | Action::ReportCase => true,
         Action::ManageBoundaries => matches!(role, Role::Planner | Role::Admin),
-        Action::ManagePeople => role == Role::Admin,
+        Action::ManagePeople | Action::ManageSettings => role == Role::Admin,
     }
 }
 

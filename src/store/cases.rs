@@ -73,6 +73,18 @@ pub struct CaseRow {
     pub closed_at: Option<DateTime<Utc>>,
     pub due_at: Option<DateTime<Utc>>,
     pub imported: bool,
+    /// Which deadline `due_at` is.
+    pub due_step: Option<String>,
+    pub stop_due_at: Option<DateTime<Utc>>,
+    pub close_due_at: Option<DateTime<Utc>>,
+    pub visited_at: Option<DateTime<Utc>>,
+    pub stopped_at: Option<DateTime<Utc>>,
+    pub applied_at: Option<DateTime<Utc>>,
+    pub applicant_id: Option<Uuid>,
+    pub closed_by: Option<Uuid>,
+    pub times_returned: i32,
+    pub times_extended: i32,
+    pub duplicate_of: Option<Uuid>,
 }
 
 impl CaseRow {
@@ -162,8 +174,8 @@ pub fn insert(
     footprints: &[(Uuid, MultiPolygon)],
     events: &[EventRow],
 ) -> Result<()> {
-    // One statement binds at most 65,535 values; a case has 54.
-    for chunk in rows.chunks(1000) {
+    // One statement binds at most 65,535 values; a case has 65.
+    for chunk in rows.chunks(900) {
         diesel::insert_into(cases::table).values(chunk).execute(conn)?;
     }
     for (id, footprint) in footprints {

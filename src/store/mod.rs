@@ -14,6 +14,7 @@ pub mod people;
 pub mod reassign;
 pub mod reporting;
 pub mod schema;
+pub mod settings;
 pub mod sheet;
 pub mod world;
 

@@ -7,7 +7,8 @@ use diesel::sql_types::{BigInt, Text};
 /// The channel every process listens on; the payload is the subject.
 pub const CHANNEL: &str = "xuncha";
 
-/// Tells that a subject changed: `boundaries`, `people`, `cases` or `imports`. Heard when the
+/// Tells that a subject changed: `boundaries`, `people`, `settings`, `cases` or
+/// `imports`. Heard when the
 /// transaction commits, once however often it is said.
 ///
 /// `boundaries` and `people` have a counter besides, for followers that were away. Cases have

@@ -284,6 +284,17 @@ pub(super) fn new_row(
         closed_at: None,
         due_at: None,
         imported: false,
+        due_step: None,
+        stop_due_at: None,
+        close_due_at: None,
+        visited_at: None,
+        stopped_at: None,
+        applied_at: None,
+        applicant_id: None,
+        closed_by: None,
+        times_returned: 0,
+        times_extended: 0,
+        duplicate_of: None,
     };
     row.set_areas(areas);
     set_siting(&mut row, siting, atlas);
@@ -353,7 +364,25 @@ pub fn case_json(row: &CaseRow) -> Value {
         "demolished_at": row.demolished_at,
         "closed_at": row.closed_at,
         "due_at": row.due_at,
+        "progress": progress_json(row),
+        "duplicate_of": row.duplicate_of,
         "imported": row.imported,
+    })
+}
+
+/// How far the work on a case has come, and by when the rest is due.
+fn progress_json(row: &CaseRow) -> Value {
+    json!({
+        "due_step": row.due_step,
+        "stop_due_at": row.stop_due_at,
+        "close_due_at": row.close_due_at,
+        "visited_at": row.visited_at,
+        "stopped_at": row.stopped_at,
+        "applied_at": row.applied_at,
+        "applicant_id": row.applicant_id,
+        "closed_by": row.closed_by,
+        "times_returned": row.times_returned,
+        "times_extended": row.times_extended,
     })
 }
 

@@ -1,10 +1,11 @@
 //! What the service holds in memory, kept in step with the store by `LISTEN`/`NOTIFY`.
 
 use super::schema::{duties, imports, people, revisions};
-use super::{Store, cases, features, notify};
+use super::{Store, cases, features, notify, settings};
 use crate::atlas::lookup::Atlas;
 use crate::enforcement::dispatch::Roster;
 use crate::enforcement::people::{Duty, DutyNature, Person, Rank, Role};
+use crate::enforcement::settings::Settings;
 use crate::error::{Fault, Result};
 use crate::statistics::land::LandStatistics;
 use crate::tiles::case_index::CaseIndex;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 pub enum Change {
     Boundaries { generation: u64, layer: String },
     People,
+    Settings,
     Case(Arc<CaseRecord>),
     Import { id: Uuid, state: String, progress: f32 },
 }
@@ -33,6 +35,7 @@ pub enum Change {
 pub struct World {
     pub atlas: ArcSwap<Atlas>,
     pub roster: ArcSwap<Roster>,
+    pub settings: ArcSwap<Settings>,
     pub cases: CaseIndex,
     /// Land areas, worked out once per generation.
     pub land: LandStatistics,
@@ -50,6 +53,7 @@ struct Marks {
     served: u64,
     boundaries: i64,
     people: i64,
+    settings: i64,
     imports: i64,
     /// No transaction before this one was still running at the last reading. None before the
     /// first, and where that is no longer sure.
@@ -68,11 +72,17 @@ impl World {
         let world = Self {
             atlas: ArcSwap::default(),
             roster: ArcSwap::default(),
+            settings: ArcSwap::default(),
             cases: CaseIndex::default(),
             land: LandStatistics::default(),
             warming: Mutex::default(),
             changes: broadcast::Sender::new(CHANNEL_CAPACITY),
-            marks: Mutex::new(Marks { boundaries: -1, people: -1, ..Marks::default() }),
+            marks: Mutex::new(Marks {
+                boundaries: -1,
+                people: -1,
+                settings: -1,
+                ..Marks::default()
+            }),
             asked: AtomicU64::new(0),
         };
         world.refresh(store)?;
@@ -110,6 +120,11 @@ impl World {
             self.roster.store(Arc::new(load_roster(conn)?));
             marks.people = revision("people");
             changes.push(Change::People);
+        }
+        if revision("settings") != marks.settings {
+            self.settings.store(Arc::new(settings::load(conn)?));
+            marks.settings = revision("settings");
+            changes.push(Change::Settings);
         }
         changes.extend(self.read_cases(conn, &mut marks)?);
         if revision("imports") != marks.imports {

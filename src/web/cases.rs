@@ -1,7 +1,7 @@
 //! Cases: report, list, show, history.
 
 use super::areas::find_area;
-use super::params::{self, wrong};
+use super::params::{self, text, wrong};
 use super::problem::Problem;
 use super::session::Account;
 use super::state::{AppState, blocking};
@@ -39,7 +39,6 @@ pub const STATUSES: [&str; 9] = [
     "duplicate",
     "transferred",
 ];
-const MAX_TEXT: usize = 4_000;
 /// Nobody reports a case larger than 100 km².
 const MAX_AREA_M2: f64 = 1e8;
 
@@ -81,23 +80,6 @@ pub struct NewCase {
     /// GeoJSON Polygon or MultiPolygon in `crs`
     #[schema(value_type = Option<Object>)]
     footprint: Option<Value>,
-}
-
-fn text(value: Option<String>, field: &str) -> Result<Option<String>> {
-    let value = value.map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
-    match &value {
-        Some(text) if text.chars().count() > MAX_TEXT => Err(Fault::invalid(
-            format!("{field} 不能超过 {MAX_TEXT} 字"),
-            format!("{field} is longer than {MAX_TEXT} characters"),
-        )
-        .field(field, "too long")),
-        Some(text) if text.chars().any(|c| c == '\0') => Err(Fault::invalid(
-            format!("{field} 含有非法字符"),
-            format!("{field} holds a NUL character"),
-        )
-        .field(field, "NUL")),
-        _ => Ok(value),
-    }
 }
 
 fn one_of(value: Option<&str>, known: &[&str], field: &str) -> Result<()> {

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::BroadcastStream;
 /// Proxies cut silent connections after a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// Events `boundaries` {generation, layer}, `people` {}, `case` {id}, `import` {id, …}, and
+/// Events `boundaries` {generation, layer}, `people` {}, `settings` {}, `case` {id}, `import` {id, …}, and
 /// `reload` {} when the listener was too slow and must read afresh. Cases of other areas are left
 /// out.
 #[utoipa::path(tag = "events", responses((status = 200, content_type = "text/event-stream")))]
@@ -50,6 +50,7 @@ fn visible(
             ("boundaries", json!({"generation": generation, "layer": layer}))
         }
         Change::People => ("people", json!({})),
+        Change::Settings => ("settings", json!({})),
         Change::Case(case) if case.place.is_within(scope.code()) => (
             "case",
             json!({"id": case.id, "number": &*case.number, "lon": case.lon, "lat": case.lat,

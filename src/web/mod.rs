@@ -12,6 +12,7 @@ pub mod lookup;
 pub mod params;
 pub mod problem;
 pub mod session;
+pub mod settings;
 pub mod state;
 pub mod stats;
 pub mod tiles;
@@ -57,6 +58,7 @@ fn api(config: &mut ServiceConfig) {
     attachments::configure(config);
     imports::configure(config);
     stats::configure(config);
+    settings::configure(config);
     events::configure(config);
 }
 

@@ -94,6 +94,27 @@ pub fn finite(
     }
 }
 
+/// The longest text of a request, characters.
+pub const MAX_TEXT: usize = 4_000;
+
+/// A text without the blanks around it; none where nothing is left.
+pub fn text(value: Option<String>, field: &str) -> Result<Option<String>> {
+    let value = value.map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
+    match &value {
+        Some(text) if text.chars().count() > MAX_TEXT => Err(Fault::invalid(
+            format!("{field} 不能超过 {MAX_TEXT} 字"),
+            format!("{field} is longer than {MAX_TEXT} characters"),
+        )
+        .field(field, "too long")),
+        Some(text) if text.chars().any(|c| c == '\0') => Err(Fault::invalid(
+            format!("{field} 含有非法字符"),
+            format!("{field} holds a NUL character"),
+        )
+        .field(field, "NUL")),
+        _ => Ok(value),
+    }
+}
+
 /// The page size: default 50, at most 1000.
 pub fn limit(value: Option<i64>) -> Result<i64> {
     match value.unwrap_or(50) {

@@ -1,6 +1,7 @@
 //! What every handler can reach.
 
 use super::session::Account;
+use crate::enforcement::clock::Clock;
 use crate::error::{Fault, Result};
 use crate::store::Store;
 use crate::store::world::{Change, World};
@@ -18,6 +19,8 @@ pub struct AppState {
     /// Boundaries, people and cases in memory, in step with the store.
     pub world: Arc<World>,
     pub tiles: TileService,
+    /// The time, for whatever decides by it.
+    pub clock: Clock,
     /// Attachments and uploads in work lie here.
     pub data_dir: PathBuf,
     /// Cookies are `Secure`: only behind TLS.
@@ -36,7 +39,8 @@ impl AppState {
     pub fn new(store: Store, world: Arc<World>, data_dir: PathBuf, secure_cookies: bool) -> Self {
         let accounts = Cache::builder().max_capacity(20_000).time_to_live(ACCOUNT_CACHE).build();
         let tiles = TileService::new(TILE_CACHE_BYTES);
-        Self { store, world, tiles, data_dir, secure_cookies, accounts }
+        let clock = Clock::system();
+        Self { store, world, tiles, clock, data_dir, secure_cookies, accounts }
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! `cases.changed_xid` is left out: only the feed reads it, in SQL.
 
+mod workflow;
+
+pub use workflow::*;
+
 diesel::table! {
     use diesel::sql_types::*;
 
@@ -136,6 +140,8 @@ diesel::table! {
         key -> Text,
         value -> Jsonb,
         changed_at -> Timestamptz,
+        revision -> Int4,
+        changed_by -> Nullable<Uuid>,
     }
 }
 
@@ -208,6 +214,17 @@ diesel::table! {
         closed_at -> Nullable<Timestamptz>,
         due_at -> Nullable<Timestamptz>,
         imported -> Bool,
+        due_step -> Nullable<Text>,
+        stop_due_at -> Nullable<Timestamptz>,
+        close_due_at -> Nullable<Timestamptz>,
+        visited_at -> Nullable<Timestamptz>,
+        stopped_at -> Nullable<Timestamptz>,
+        applied_at -> Nullable<Timestamptz>,
+        applicant_id -> Nullable<Uuid>,
+        closed_by -> Nullable<Uuid>,
+        times_returned -> Int4,
+        times_extended -> Int4,
+        duplicate_of -> Nullable<Uuid>,
     }
 }
 
