@@ -2,8 +2,10 @@
 //!
 //! `cases.changed_xid` is left out: only the feed reads it, in SQL.
 
+mod evidence;
 mod workflow;
 
+pub use evidence::*;
 pub use workflow::*;
 
 diesel::table! {
@@ -261,6 +263,19 @@ diesel::table! {
         file_name -> Text,
         uploaded_by -> Nullable<Uuid>,
         uploaded_at -> Timestamptz,
+        observed_at -> Nullable<Timestamptz>,
+        input_x -> Nullable<Float8>,
+        input_y -> Nullable<Float8>,
+        input_crs -> Nullable<Text>,
+        lon -> Nullable<Float8>,
+        lat -> Nullable<Float8>,
+        accuracy_m -> Nullable<Float8>,
+        bearing -> Nullable<Float8>,
+        mocked -> Nullable<Bool>,
+        exif -> Nullable<Jsonb>,
+        flags -> Array<Text>,
+        width_px -> Nullable<Int4>,
+        height_px -> Nullable<Int4>,
     }
 }
 
