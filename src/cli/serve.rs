@@ -4,6 +4,7 @@ use crate::boundaries::publish::clear_interrupted;
 use crate::config::StoreConfig;
 use crate::error::{Fault, Result};
 use crate::store::Store;
+use crate::store::audit::Sealer;
 use crate::store::world::{World, follow};
 use crate::web::state::AppState;
 use crate::web::{self, ServeOptions};
@@ -41,6 +42,7 @@ pub fn run(
     let world = Arc::new(World::load(&store)?);
     world.warm();
     let _follower = follow(store.clone(), &world);
+    let sealer = Sealer::start(store.clone());
     let tls = args.tls_cert.zip(args.tls_key);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let data_dir = config.data_dir.canonicalize().map_err(Fault::internal)?;
@@ -56,7 +58,7 @@ pub fn run(
             );
             ready(address);
         }));
-    drop(world);
+    drop((world, sealer));
     store.close();
     served
 }

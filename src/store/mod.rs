@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod attachments;
+pub mod audit;
 pub mod cases;
 pub mod cluster;
 pub mod duties;

@@ -13,6 +13,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, delete, dev, get, post, 
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Name of the session cookie.
@@ -26,6 +27,8 @@ pub struct Account {
     pub scope: Scope,
     pub must_change_password: bool,
     pub language: String,
+    /// The address this request came from, for the audit trail.
+    pub from: Option<IpAddr>,
 }
 
 impl Account {
@@ -158,7 +161,13 @@ fn to_account(state: &AppState, login: LogIn) -> Account {
         person: login.person,
         must_change_password: login.must_change_password,
         language: login.language,
+        from: None,
     }
+}
+
+/// The address a request came from. A proxy's word is not taken: anybody can say it.
+pub fn address_of(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|peer| peer.ip())
 }
 
 impl FromRequest for AnyAccount {
@@ -178,6 +187,7 @@ impl FromRequest for Account {
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
+            let from = address_of(&request);
             let account = account_of(request).await?;
             if account.must_change_password {
                 return Err(Fault::new(
@@ -187,7 +197,7 @@ impl FromRequest for Account {
                     "Please change your first password before anything else",
                 ));
             }
-            Ok(Account::clone(&account))
+            Ok(Account { from, ..Account::clone(&account) })
         })
     }
 }

@@ -30,6 +30,7 @@ fn serve() -> String {
             scope,
             must_change_password: false,
             language: "zh".into(),
+            from: None,
         };
         state.accounts.insert(Sha256::digest(token).into(), Arc::new(account));
     }

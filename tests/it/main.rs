@@ -1,6 +1,7 @@
 //! All integration tests, one binary: linking is the slow part.
 
 mod architecture;
+mod audit;
 mod cli_lookup;
 mod cluster;
 mod exactly_one;

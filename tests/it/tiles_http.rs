@@ -58,6 +58,7 @@ fn serve() -> (String, Arc<World>) {
             scope,
             must_change_password: false,
             language: "zh".into(),
+            from: None,
         };
         state.accounts.insert(Sha256::digest(token).into(), Arc::new(account));
     }

@@ -7,6 +7,8 @@ mod workflow;
 
 pub use evidence::*;
 pub use workflow::*;
+mod trail;
+pub use trail::*;
 
 diesel::table! {
     use diesel::sql_types::*;
@@ -95,6 +97,7 @@ diesel::table! {
         locked_until -> Nullable<Timestamptz>,
         language -> Text,
         created_at -> Timestamptz,
+        left_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -106,6 +109,10 @@ diesel::table! {
         person_id -> Uuid,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
+        id -> Uuid,
+        user_agent -> Nullable<Text>,
+        address -> Nullable<Text>,
+        last_seen_at -> Timestamptz,
     }
 }
 
@@ -120,6 +127,8 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
+        scope -> Text,
+        last_used_at -> Nullable<Timestamptz>,
     }
 }
 
