@@ -8,6 +8,7 @@ pub mod deadlines;
 pub mod dispatch;
 pub mod intake;
 pub mod lookup;
+pub mod messages;
 pub mod nature;
 pub mod people;
 pub mod permissions;

@@ -5,6 +5,7 @@ use super::calendar::Holidays;
 use super::clock::day_of;
 use super::deadlines::Deadlines;
 use super::dispatch::FoundBy;
+use super::messages;
 use crate::error::{Fault, FaultKind, Result};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
@@ -190,7 +191,7 @@ pub struct StandingRecipient {
 }
 
 /// Where SMS and e-mail go out: none without an address.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webhook {
     pub url: Option<String>,
@@ -199,6 +200,31 @@ pub struct Webhook {
     pub secret: Option<String>,
     /// The kinds of messages that go out; all where empty.
     pub kinds: Vec<String>,
+    /// As what they go out.
+    pub channels: Vec<Channel>,
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self { url: None, secret: None, kinds: Vec::new(), channels: vec![Channel::Sms] }
+    }
+}
+
+/// A way out of the house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    Sms,
+    Email,
+}
+
+impl Channel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+        }
+    }
 }
 
 impl Webhook {
@@ -318,6 +344,10 @@ fn text(field: &str, value: &str) -> Result<(), Wrong> {
         return Err(Wrong::new(field, format!("1 to {MOST_TEXT} characters")));
     }
     Ok(())
+}
+
+fn message_kind(field: &str, value: &str) -> Result<messages::Kind, Wrong> {
+    messages::Kind::parse(value).ok_or_else(|| Wrong::new(field, "a kind of message"))
 }
 
 fn code(field: &str, value: &str) -> Result<(), Wrong> {
@@ -482,8 +512,11 @@ impl Check for f64 {
 impl Check for BTreeMap<String, MessageTemplate> {
     fn check(&self) -> Result<(), Wrong> {
         for (kind, template) in self {
-            text(&format!("{kind}.zh"), &template.zh)?;
-            text(&format!("{kind}.en"), &template.en)?;
+            let known = message_kind(kind, kind)?;
+            for (language, template) in [("zh", &template.zh), ("en", &template.en)] {
+                messages::check(known, template)
+                    .map_err(|wrong| Wrong::new(format!("{kind}.{language}"), wrong))?;
+            }
         }
         length("", self.len())
     }
@@ -492,7 +525,7 @@ impl Check for BTreeMap<String, MessageTemplate> {
 impl Check for Vec<StandingRecipient> {
     fn check(&self) -> Result<(), Wrong> {
         each(self, "", |one, at| {
-            text(&at("kind"), &one.kind)?;
+            message_kind(&at("kind"), &one.kind)?;
             code(&at("area"), &one.area)?;
             match (&one.person, &one.department) {
                 (Some(_), None) => Ok(()),
@@ -517,7 +550,8 @@ impl Check for Webhook {
         if let Some(secret) = &self.secret {
             text("secret", secret)?;
         }
-        each(&self.kinds, "kinds", |kind, at| text(&at("kind"), kind))
+        each(&self.kinds, "kinds", |kind, at| message_kind(&at("kind"), kind).map(|_| ()))?;
+        unique(self.channels.iter(), "channels")
     }
 }
 

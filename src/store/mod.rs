@@ -10,6 +10,7 @@ pub mod features;
 pub mod geometry;
 mod migrate;
 pub mod notify;
+pub mod outbox;
 pub mod past_cases;
 pub mod people;
 pub mod reassign;

@@ -7,16 +7,18 @@ use diesel::sql_types::{BigInt, Text};
 /// The channel every process listens on; the payload is the subject.
 pub const CHANNEL: &str = "xuncha";
 
-/// Tells that a subject changed: `boundaries`, `people`, `settings`, `cases` or
-/// `imports`. Heard when the
-/// transaction commits, once however often it is said.
+/// Subjects without a counter.
+const BY_TRANSACTION_ID: [&str; 2] = ["cases", "messages"];
+
+/// Tells that a subject changed: `boundaries`, `people`, `settings`, `cases`, `messages` or
+/// `imports`. Heard when the transaction commits, once however often it is said.
 ///
-/// `boundaries` and `people` have a counter besides, for followers that were away. Cases have
-/// none, which would make every report wait for every other: followers read them by transaction
-/// id instead.
+/// `boundaries` and `people` have a counter besides, for followers that were away. Cases and
+/// messages have none, which would make every report wait for every other: followers read them by
+/// transaction id instead.
 pub fn notify(conn: &mut PgConnection, subject: &str) -> Result<()> {
     use super::schema::revisions;
-    if subject != "cases" {
+    if !BY_TRANSACTION_ID.contains(&subject) {
         diesel::update(revisions::table.find(subject))
             .set(revisions::revision.eq(revisions::revision + 1))
             .execute(conn)?;

@@ -3,9 +3,11 @@
 //! `cases.changed_xid` is left out: only the feed reads it, in SQL.
 
 mod evidence;
+mod messaging;
 mod workflow;
 
 pub use evidence::*;
+pub use messaging::*;
 pub use workflow::*;
 mod trail;
 pub use trail::*;
