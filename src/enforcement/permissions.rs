@@ -3,30 +3,163 @@
 use super::dispatch::PlaceCodes;
 use super::people::Role;
 
-/// What the service guards.
+/// Where an account may do what its role allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Look up a position, see boundaries and land statistics.
-    LookUp,
-    /// See cases, their tiles and figures, inside the own area.
-    SeeCases,
-    /// Report a case; the place need not be in the own area: a find counts wherever it is.
-    ReportCase,
-    /// Import, check, publish and discard boundaries.
-    ManageBoundaries,
-    /// Import and change people and duties.
-    ManagePeople,
-    /// Change settings and see their history.
-    ManageSettings,
+pub enum Within {
+    /// Anywhere in the city.
+    City,
+    /// In its own area and below.
+    OwnArea,
 }
 
-/// Whether a role may do it at all; where, [`Scope`] says.
+/// Declares the actions: what each is called (zh, en), where it may be done, and by whom.
+macro_rules! actions {
+    ($($(#[$doc:meta])+ $name:ident($zh:literal, $en:literal): $within:ident, $roles:expr;)*) => {
+        /// What the service guards. The steps of a case have rules of their own in
+        /// [`super::workflow`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[$doc])+ $name,)*
+        }
+
+        impl Action {
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What it is called, in Chinese and English.
+            pub fn title(self) -> (&'static str, &'static str) {
+                match self { $(Self::$name => ($zh, $en),)* }
+            }
+
+            pub fn within(self) -> Within {
+                match self { $(Self::$name => Within::$within,)* }
+            }
+
+            /// The roles that may.
+            pub fn roles(self) -> &'static [Role] {
+                match self { $(Self::$name => $roles,)* }
+            }
+        }
+    };
+}
+
+const EVERYBODY: &[Role] = &Role::ALL;
+/// Who leads, or works at a desk, and has to know who is who.
+const DESKS: &[Role] = &[
+    Role::SquadLeader,
+    Role::Reviewer,
+    Role::VillageLeader,
+    Role::TownLeader,
+    Role::DistrictLeader,
+    Role::CityLeader,
+    Role::Dispatcher,
+    Role::Admin,
+];
+const ADMIN: &[Role] = &[Role::Admin];
+
+actions! {
+    /// Look up a position, see boundaries and land statistics.
+    LookUp("查询位置、边界与地类统计", "look up positions, boundaries and land statistics"): City, EVERYBODY;
+    /// See cases, their tiles and figures, inside the own area.
+    SeeCases("查看案件、图层与统计", "see cases, their tiles and figures"): OwnArea, EVERYBODY;
+    /// Report a case; the place need not be in the own area: a find counts wherever it is.
+    ReportCase("上报案件", "report a case"): City, EVERYBODY;
+    /// See the people of the own area, who answers for what, and where nobody does.
+    SeePeople("查看人员、包干与空白", "see people, duties and gaps"): OwnArea, DESKS;
+    /// Import and change people and duties.
+    ManagePeople("管理人员与包干", "manage people and duties"): OwnArea, ADMIN;
+    /// Import, check, publish and discard boundaries.
+    ManageBoundaries("导入、检查、发布边界", "import, check and publish boundaries"): City, &[Role::Planner, Role::Admin];
+    /// Change settings and see their history.
+    ManageSettings("修改系统设置", "change settings"): City, ADMIN;
+    /// Search and export the audit trail.
+    SeeAudit("查询、导出日志", "search and export the audit trail"): City, ADMIN;
+}
+
+/// Whether a role may do it at all; where, [`Action::within`] and [`Scope`] say.
 pub fn may(role: Role, action: Action) -> bool {
-    match action {
-        Action::LookUp | Action::SeeCases | Action::ReportCase => true,
-        Action::ManageBoundaries => matches!(role, Role::Planner | Role::Admin),
-        Action::ManagePeople | Action::ManageSettings => role == Role::Admin,
+    action.roles().contains(&role)
+}
+
+/// Whether an account of this role and area may do it at this place.
+pub fn may_at(role: Role, scope: &Scope, action: Action, place: &PlaceCodes) -> bool {
+    may(role, action) && (action.within() == Within::City || scope.holds(place))
+}
+
+/// What an API token is good for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenScope {
+    /// Look only: maps, lists, figures.
+    Read,
+    /// Besides, what a phone sends: cases and their steps, evidence, tracks.
+    Report,
+    /// All that its owner may.
+    Manage,
+}
+
+impl TokenScope {
+    pub const ALL: [Self; 3] = [Self::Read, Self::Report, Self::Manage];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Report => "report",
+            Self::Manage => "manage",
+        }
     }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+    }
+
+    /// Whether a request may be made with it. What is not known to be harmless is refused: a new
+    /// endpoint is closed to narrow tokens until it is named here.
+    pub fn admits(self, method: &str, path: &str) -> bool {
+        let reads = matches!(method, "GET" | "HEAD" | "OPTIONS");
+        let path = path.strip_prefix("/api/v1/").unwrap_or(path);
+        let first = path.split('/').next().unwrap_or_default();
+        // Personal data and the trail are for people, and for what they trust fully.
+        let guarded =
+            matches!(first, "people" | "audit" | "tokens") || path.starts_with("me/sessions");
+        // Questions that are too long for an address.
+        let asks = method == "POST" && matches!(path, "lookup/batch" | "stats/land");
+        match self {
+            Self::Read => (reads && !guarded) || asks,
+            Self::Report => {
+                Self::Read.admits(method, path)
+                    || matches!(first, "cases" | "attachments" | "uploads")
+                    || (first == "patrol" && path.starts_with("patrol/tracks"))
+                    || (first == "messages" && method == "POST")
+            }
+            Self::Manage => true,
+        }
+    }
+}
+
+/// The rules as a table for readers: who may do what, in the own area and in another.
+pub fn matrix() -> String {
+    use std::fmt::Write;
+    let mut text = String::from("| |");
+    for role in Role::ALL {
+        let _ = write!(text, " {} |", role.as_str());
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"---|".repeat(Role::ALL.len()));
+    for &action in Action::ALL {
+        let (zh, en) = action.title();
+        let _ = write!(text, "\n| {zh} {en} |");
+        for role in Role::ALL {
+            text.push_str(match (may(role, action), action.within()) {
+                (false, _) => " · |",
+                (true, Within::OwnArea) => " own |",
+                (true, Within::City) => " all |",
+            });
+        }
+    }
+    text.push('\n');
+    text
 }
 
 /// The area an account sees: its own and all below.
