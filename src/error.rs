@@ -152,6 +152,12 @@ impl From<crate::geometry::crs::CrsError> for Fault {
                 format!("坐标 {x}, {y} 超出 {crs} 的范围"),
                 en,
             ),
+            CrsError::Degrees(x, y, crs) => Self::new(
+                FaultKind::Invalid,
+                "out_of_range",
+                format!("坐标 {x}, {y} 是经纬度（度），而 {crs} 以米为单位：请改选坐标系"),
+                en,
+            ),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::str::FromStr;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 /// A coordinate reference system, as named by a user or read from a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,6 +40,9 @@ pub enum CrsError {
     /// A coordinate is NaN, infinite, or outside what the system can express.
     #[error("coordinate {0}, {1} is out of range for {2}")]
     OutOfRange(f64, f64, String),
+    /// A coordinate in degrees, given as one of a system that counts in metres.
+    #[error("coordinate {0}, {1} is in degrees, {2} counts in metres")]
+    Degrees(f64, f64, String),
 }
 
 /// A datum whose shift to CGCS2000 PROJ does not know and would silently take as zero.
@@ -156,6 +159,17 @@ pub fn set_proj_data_dir(dir: &Path) {
     let _ = PROJ_DATA.set(dir.to_path_buf());
 }
 
+/// PROJ writes to stderr what it also returns; our errors say it once. New contexts take this
+/// from the default one.
+fn silence_proj() {
+    static ONCE: Once = Once::new();
+    // SAFETY: a null context names the default one, which lives as long as the process; the call
+    // is made once, before any context of ours.
+    ONCE.call_once(|| unsafe {
+        proj_sys::proj_log_level(std::ptr::null_mut(), proj_sys::PJ_LOG_LEVEL_PJ_LOG_NONE);
+    });
+}
+
 enum Way {
     Same,
     Gcj02,
@@ -186,6 +200,7 @@ impl ToCgcs2000 {
             Crs::Bd09 => Way::Bd09,
             Crs::Epsg(_) | Crs::Definition(_) => {
                 let unknown = || CrsError::Unknown(crs.to_string().chars().take(80).collect());
+                silence_proj();
                 let mut builder = ProjBuilder::new();
                 if let Some(dir) = PROJ_DATA.get() {
                     builder.set_search_paths(dir).map_err(|_| unknown())?;
@@ -230,6 +245,13 @@ impl ToCgcs2000 {
                 Coord { x, y }
             }
         };
+        // Metres so small lie on the equator, far west of a registered zone. A local grid may have
+        // its origin in the city.
+        let looks_like_degrees =
+            matches!(self.crs, Crs::Epsg(_)) && from.x.abs() <= 180.0 && from.y.abs() <= 90.0;
+        if looks_like_degrees && (to.x - from.x).abs().max((to.y - from.y).abs()) > 1.0 {
+            return Err(CrsError::Degrees(from.x, from.y, self.crs.to_string()));
+        }
         let on_earth = (-180.0..=180.0).contains(&to.x) && (-90.0..=90.0).contains(&to.y);
         if on_earth { Ok(to) } else { Err(out_of_range()) }
     }
@@ -273,6 +295,7 @@ mod tests {
         }
         assert!(to_cgcs2000("gcj02", 10.0, 50.0).is_err());
         assert!(to_cgcs2000("EPSG:4549", 1e300, 1e300).is_err());
+        assert!(matches!(to_cgcs2000("EPSG:4549", 119.0078, 25.454), Err(CrsError::Degrees(..))));
     }
 
     #[test]

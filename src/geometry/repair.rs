@@ -4,18 +4,21 @@
 //! counter-clockwise). What crosses itself is rebuilt by the even-odd rule: a bow-tie becomes two
 //! triangles.
 
-use super::crs::snap;
 use super::geodesic::metres_per_degree;
 use super::validity::{self, Problem, orientation};
-use geo::algorithm::bool_ops::FillRule;
-use geo::{Area, BooleanOps, Coord, LineString, MultiPolygon, Polygon};
-use std::collections::HashMap;
+use geo::{Coord, LineString, MultiPolygon, Polygon};
+use i_overlay::core::fill_rule::FillRule;
+use i_overlay::core::overlay::{IntOverlayOptions, Overlay};
+use i_overlay::core::overlay_rule::OverlayRule;
+use i_overlay::core::solver::Solver;
+use i_overlay::i_float::int::point::IntPoint;
+use i_overlay::i_shape::int::shape::{IntShape, IntShapes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Less than this is no land, m².
 const MIN_AREA_M2: f64 = 1e-3;
-/// How far overlaying may move a vertex that it did not mean to, degrees.
-const OVERLAY_NOISE: f64 = 4e-9;
+/// A vertex so near an edge, degrees, may change sides when a crossing is put on the grid.
+const NEAR_AN_EDGE: f64 = 2e-9;
 
 /// What was done to a geometry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,41 +240,57 @@ fn wind(polygon: &mut Polygon) {
     });
 }
 
-/// Builds the polygons anew from their edges. `None` where the overlay gives up.
+/// Builds the polygons anew from their edges, on the grid itself, in whole numbers: what comes out
+/// lies on it and needs no rounding that could make borders cross again. `None` where the overlay
+/// gives up.
 fn rebuild(polygons: &MultiPolygon) -> Option<MultiPolygon> {
     // The one place where outside data meets an algorithm that may panic on it.
-    let rebuilt = catch_unwind(AssertUnwindSafe(|| {
-        let mut all: Option<MultiPolygon> = None;
+    let shapes = catch_unwind(AssertUnwindSafe(|| {
+        let mut all: IntShapes<i64> = Vec::new();
         for polygon in polygons {
-            let one =
-                |ring: &LineString| MultiPolygon::new(vec![Polygon::new(ring.clone(), vec![])]);
-            let nothing = MultiPolygon::new(vec![]);
-            let simple =
-                |ring: &LineString| one(ring).union_with_fill_rule(&nothing, FillRule::EvenOdd);
+            let simple = |ring: &LineString| {
+                overlay(&vec![vec![on_grid(ring)]], &vec![], OverlayRule::Subject)
+            };
             let mut area = simple(polygon.exterior());
             for hole in polygon.interiors() {
-                area = area.difference_with_fill_rule(&simple(hole), FillRule::EvenOdd);
+                area = overlay(&area, &simple(hole), OverlayRule::Difference);
             }
-            all = Some(match all {
-                Some(before) => before.union(&area),
-                None => area,
-            });
+            all = if all.is_empty() { area } else { overlay(&all, &area, OverlayRule::Union) };
         }
-        all.unwrap_or_else(|| MultiPolygon::new(vec![]))
+        all
     }))
     .ok()?;
-    let known = KnownVertices::new(polygons);
-    let mut parts = Vec::new();
-    for polygon in rebuilt {
-        let (exterior, interiors) = polygon.into_inner();
-        let exterior = split(settle(&exterior, &known));
-        let interiors: Vec<LineString> =
-            interiors.iter().flat_map(|ring| split(settle(ring, &known))).collect();
-        parts.extend(assemble(exterior, interiors));
-    }
-    let (cleaned, _) = clean(MultiPolygon::new(parts));
+    let ring = |contour: &Vec<IntPoint<i64>>| {
+        let mut points: Vec<Coord> = contour
+            .iter()
+            .map(|p| Coord { x: p.x as f64 / GRID_PER_DEGREE, y: p.y as f64 / GRID_PER_DEGREE })
+            .collect();
+        points.extend(points.first().copied());
+        LineString(points)
+    };
+    let polygon = |shape: IntShape<i64>| {
+        let mut rings = shape.iter().map(ring);
+        Some(Polygon::new(rings.next()?, rings.collect()))
+    };
+    let (cleaned, _) = clean(MultiPolygon::new(shapes.into_iter().filter_map(polygon).collect()));
     let keep = |p: &Polygon| area_m2(&MultiPolygon::new(vec![p.clone()])) >= MIN_AREA_M2;
     Some(MultiPolygon::new(cleaned.0.into_iter().filter(keep).collect()))
+}
+
+/// Steps of the grid of [`snap`](super::crs::snap) in a degree.
+const GRID_PER_DEGREE: f64 = 1e9;
+
+fn on_grid(ring: &LineString) -> Vec<IntPoint<i64>> {
+    let step = |degrees: f64| (degrees * GRID_PER_DEGREE).round() as i64;
+    // Without the vertex that closes it.
+    ring.0.iter().skip(1).map(|c| IntPoint::new(step(c.x), step(c.y))).collect()
+}
+
+fn overlay(subject: &IntShapes<i64>, clip: &IntShapes<i64>, rule: OverlayRule) -> IntShapes<i64> {
+    // Vertices in the middle of straight edges stay: a neighbour may share them.
+    let options = IntOverlayOptions { ogc: true, ..IntOverlayOptions::keep_all_points() };
+    Overlay::from_subj_and_clip_custom(subject, clip, options, Solver::default())
+        .overlay(rule, FillRule::EvenOdd)
 }
 
 /// The same rings, each edge led through the vertices that lie on it but for rounding: what crosses
@@ -296,7 +315,7 @@ fn with_near_vertices(polygons: &MultiPolygon) -> Option<MultiPolygon> {
                 .map(|&p| (along(p), p))
                 .filter(|&(t, p)| {
                     let off = a + d * t - p;
-                    t > 0.0 && t < 1.0 && off.x.hypot(off.y) < OVERLAY_NOISE / 2.0
+                    t > 0.0 && t < 1.0 && off.x.hypot(off.y) < NEAR_AN_EDGE
                 })
                 .collect();
             near.sort_by(|x, y| x.0.total_cmp(&y.0));
@@ -312,44 +331,6 @@ fn with_near_vertices(polygons: &MultiPolygon) -> Option<MultiPolygon> {
         Polygon::new(through(p.exterior()), p.interiors().iter().map(through).collect())
     };
     Some(MultiPolygon::new(polygons.iter().map(polygon).collect()))
-}
-
-/// The vertices that went into an overlay, to find them again in what comes out.
-struct KnownVertices(HashMap<(i64, i64), Coord>);
-
-impl KnownVertices {
-    fn cell(c: Coord) -> (i64, i64) {
-        ((c.x / OVERLAY_NOISE).floor() as i64, (c.y / OVERLAY_NOISE).floor() as i64)
-    }
-
-    fn new(polygons: &MultiPolygon) -> Self {
-        let rings =
-            polygons.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()));
-        Self(rings.flat_map(|r| &r.0).map(|&c| (Self::cell(c), c)).collect())
-    }
-
-    fn nearest(&self, c: Coord) -> Option<Coord> {
-        let (x, y) = Self::cell(c);
-        let near = (-1..=1).flat_map(|dx| (-1..=1).map(move |dy| (x + dx, y + dy)));
-        let distance = |k: Coord| (k.x - c.x).hypot(k.y - c.y);
-        near.filter_map(|cell| self.0.get(&cell).copied())
-            .filter(|&k| distance(k) <= OVERLAY_NOISE)
-            .min_by(|&a, &b| distance(a).total_cmp(&distance(b)))
-    }
-}
-
-/// Puts every vertex back where it was, or on the grid.
-fn settle(ring: &LineString, known: &KnownVertices) -> Vec<Coord> {
-    let mut points: Vec<Coord> =
-        ring.0.iter().map(|&c| known.nearest(c).unwrap_or_else(|| snap(c))).collect();
-    points.dedup();
-    if points.first() != points.last()
-        && let Some(&first) = points.first()
-    {
-        points.push(first);
-    }
-    remove_spikes(&mut points);
-    points
 }
 
 /// Takes the spikes off all rings; whether there were any. Rings that were nothing but spikes go.
@@ -397,62 +378,6 @@ fn remove_spikes(points: &mut Vec<Coord>) {
     if let Some(&first) = points.first() {
         points.push(first);
     }
-}
-
-/// Parts a ring that comes through a vertex twice into rings that do not.
-fn split(ring: Vec<Coord>) -> Vec<LineString> {
-    let mut rings = Vec::new();
-    let mut open: Vec<Coord> = Vec::new();
-    let mut place: HashMap<(u64, u64), usize> = HashMap::new();
-    let key = |c: Coord| ((c.x + 0.0).to_bits(), (c.y + 0.0).to_bits());
-    for c in ring {
-        if let Some(&start) = place.get(&key(c)) {
-            let mut part: Vec<Coord> = open.drain(start..).collect();
-            for gone in &part {
-                place.remove(&key(*gone));
-            }
-            part.push(c);
-            if part.len() >= 4 {
-                rings.push(LineString(part));
-            }
-        }
-        place.insert(key(c), open.len());
-        open.push(c);
-    }
-    rings
-}
-
-/// Shells with the holes that lie in them. A part of a shell that runs the other way round is a
-/// hole that touches it.
-fn assemble(shells: Vec<LineString>, holes: Vec<LineString>) -> Vec<Polygon> {
-    let direction = |shells: &[LineString]| {
-        shells
-            .iter()
-            .map(|r| shoelace(&r.0))
-            .max_by(|a, b| a.abs().total_cmp(&b.abs()))
-            .unwrap_or(1.0)
-            > 0.0
-    };
-    let positive = direction(&shells);
-    let (shells, mut touching): (Vec<_>, Vec<_>) =
-        shells.into_iter().partition(|ring| (shoelace(&ring.0) > 0.0) == positive);
-    touching.extend(holes);
-    let mut polygons: Vec<Polygon> =
-        shells.into_iter().map(|shell| Polygon::new(shell, vec![])).collect();
-    // The smallest shell that holds a hole is its own.
-    polygons.sort_by(|a, b| a.unsigned_area().total_cmp(&b.unsigned_area()));
-    for hole in touching {
-        let alone = MultiPolygon::new(vec![Polygon::new(hole.clone(), vec![])]);
-        let Some(inside) = super::representative::representative_point(&alone) else { continue };
-        let owner = polygons.iter_mut().find(|p| {
-            let shell = MultiPolygon::new(vec![Polygon::new(p.exterior().clone(), vec![])]);
-            super::containment::contains(&shell, inside)
-        });
-        if let Some(owner) = owner {
-            owner.interiors_push(hole);
-        }
-    }
-    polygons
 }
 
 #[cfg(test)]

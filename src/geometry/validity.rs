@@ -149,10 +149,10 @@ pub fn check(polygons: &MultiPolygon) -> Result<(), Problem> {
     for ring in &rings {
         check_points(&ring.line.0)?;
     }
-    let touches = check_edges(&rings)?;
+    let (touches, passages) = check_edges(&rings)?;
     check_pieces(&rings, &touches)?;
     check_nesting(polygons, &rings, &touches)?;
-    check_stretches(polygons, &rings, &touches)
+    check_passages(&rings, &passages)
 }
 
 fn check_points(points: &[Coord]) -> Result<(), Problem> {
@@ -168,7 +168,64 @@ fn check_points(points: &[Coord]) -> Result<(), Problem> {
 /// Points in which two rings touch, by the pair of rings, the lower first.
 type Touches = HashMap<(u32, u32), Vec<Coord>>;
 
-fn check_edges(rings: &[Ring]) -> Result<Touches, Problem> {
+/// How a ring comes through a point in which it touches a ring of another polygon.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Passage {
+    ring: u32,
+    point: Coord,
+    before: Coord,
+    after: Coord,
+}
+
+impl Passage {
+    fn new(rings: &[Ring], edge: &Edge, point: Coord) -> Self {
+        let points = &rings[edge.ring as usize].line.0;
+        let (count, index) = (points.len() - 1, edge.index as usize);
+        let (before, after) = if point == edge.a {
+            (points[(index + count - 1) % count], edge.b)
+        } else if point == edge.b {
+            (edge.a, points[(index + 2) % count])
+        } else {
+            (edge.a, edge.b)
+        };
+        Self { ring: edge.ring, point, before, after }
+    }
+
+    /// Whether, from the point, the way towards a position begins inside the ring. It never runs
+    /// along the ring: that would be an overlap.
+    fn encloses(&self, way: Coord, counter_clockwise: bool) -> bool {
+        let (from, to) = match counter_clockwise {
+            true => (self.after, self.before),
+            false => (self.before, self.after),
+        };
+        // Between the two, counter-clockwise.
+        let left_of_from = orientation(self.point, from, way) > 0.0;
+        let right_of_to = orientation(self.point, way, to) > 0.0;
+        if orientation(self.point, from, to) > 0.0 {
+            left_of_from && right_of_to
+        } else {
+            left_of_from || right_of_to
+        }
+    }
+}
+
+/// Exact: at the lowest of the leftmost vertices a ring that does not cross itself is convex.
+fn runs_counter_clockwise(points: &[Coord]) -> bool {
+    let ring = &points[..points.len() - 1];
+    let least = |&i: &usize, &j: &usize| {
+        let order = ring[i].x.total_cmp(&ring[j].x);
+        order.then(ring[i].y.total_cmp(&ring[j].y))
+    };
+    let Some(corner) = (0..ring.len()).min_by(least) else { return true };
+    let (before, after) =
+        (ring[(corner + ring.len() - 1) % ring.len()], ring[(corner + 1) % ring.len()]);
+    orientation(before, ring[corner], after) > 0.0
+}
+
+/// By point, where rings of different polygons touch.
+type Passages = HashMap<(u64, u64), Vec<Passage>>;
+
+fn check_edges(rings: &[Ring]) -> Result<(Touches, Passages), Problem> {
     let mut edges = Vec::new();
     for (ring, r) in (0..).zip(rings) {
         edges.extend((0..).zip(r.line.0.windows(2)).map(|(index, w)| Edge {
@@ -179,6 +236,7 @@ fn check_edges(rings: &[Ring]) -> Result<Touches, Problem> {
         }));
     }
     let mut touches = Touches::new();
+    let mut passages = Passages::new();
     let mut compare = |e: &Edge, f: &Edge| -> Result<(), Problem> {
         if e.ring != f.ring {
             match meeting(e, f) {
@@ -189,6 +247,12 @@ fn check_edges(rings: &[Ring]) -> Result<Touches, Problem> {
                         touches.entry((e.ring.min(f.ring), e.ring.max(f.ring))).or_default();
                     if !points.contains(&p) {
                         points.push(p);
+                    }
+                    let at = passages.entry(key(p)).or_default();
+                    for edge in [e, f] {
+                        if !at.iter().any(|known| known.ring == edge.ring) {
+                            at.push(Passage::new(rings, edge, p));
+                        }
                     }
                 }
             }
@@ -223,7 +287,7 @@ fn check_edges(rings: &[Ring]) -> Result<Touches, Problem> {
                 compare(e, f)?;
             }
         }
-        return Ok(touches);
+        return Ok((touches, passages));
     }
     let tree = RTree::bulk_load(edges.clone());
     for e in &edges {
@@ -233,7 +297,7 @@ fn check_edges(rings: &[Ring]) -> Result<Touches, Problem> {
             }
         }
     }
-    Ok(touches)
+    Ok((touches, passages))
 }
 
 /// Rings of a polygon and the points in which they touch form a graph: a cycle in it encloses a
@@ -362,43 +426,30 @@ fn check_nesting(
 }
 
 /// Parts whose borders meet in points only may still run through each other, from point to point:
-/// then a stretch of one border that begins at such a point lies inside the other part.
-fn check_stretches(
-    polygons: &MultiPolygon,
-    rings: &[Ring],
-    touches: &Touches,
-) -> Result<(), Problem> {
-    for (&(a, b), points) in touches {
-        for (one, other) in [(a, b), (b, a)] {
-            let (one, other) = (&rings[one as usize], &rings[other as usize]);
-            if one.polygon == other.polygon || !one.exterior || !other.exterior {
+/// then, at such a point, a border of one leaves into the other. Told by directions there, which
+/// orientations of vertices decide exactly; a position between two of them would be rounded.
+fn check_passages(rings: &[Ring], passages: &Passages) -> Result<(), Problem> {
+    let mut directions: HashMap<u32, bool> = HashMap::new();
+    let mut encloses = |passage: &Passage, way: Coord| {
+        let direction = directions
+            .entry(passage.ring)
+            .or_insert_with(|| runs_counter_clockwise(&rings[passage.ring as usize].line.0));
+        passage.encloses(way, *direction)
+    };
+    let part = |passage: &Passage| rings[passage.ring as usize].polygon;
+    for at in passages.values() {
+        for (one, other) in at.iter().flat_map(|one| at.iter().map(move |other| (one, other))) {
+            if part(one) == part(other) {
                 continue;
             }
-            let part = &polygons.0[other.polygon as usize];
-            let inside = |p: Coord| {
-                ring_contains(part.exterior(), p)
-                    && !part.interiors().iter().any(|hole| ring_contains(hole, p))
+            // All of the other part's rings at this point decide together.
+            let mut inside = |way: Coord| {
+                at.iter()
+                    .filter(|passage| part(passage) == part(other))
+                    .all(|p| encloses(p, way) == rings[p.ring as usize].exterior)
             };
-            for edge in one.line.lines() {
-                let edge = Edge { a: edge.start, b: edge.end, ring: 0, index: 0 };
-                let mut stops: Vec<Coord> = points
-                    .iter()
-                    .copied()
-                    .filter(|&p| in_box(p, &edge) && orientation(edge.a, edge.b, p) == 0.0)
-                    .collect();
-                if stops.is_empty() {
-                    continue;
-                }
-                stops.extend([edge.a, edge.b]);
-                let along = |p: &Coord| {
-                    (p.x - edge.a.x) * (edge.b.x - edge.a.x)
-                        + (p.y - edge.a.y) * (edge.b.y - edge.a.y)
-                };
-                stops.sort_by(|p, q| along(p).total_cmp(&along(q)));
-                stops.dedup();
-                if stops.windows(2).any(|pair| inside((pair[0] + pair[1]) / 2.0)) {
-                    return Err(Problem::NestedPolygons);
-                }
+            if inside(one.before) || inside(one.after) {
+                return Err(Problem::NestedPolygons);
             }
         }
     }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use xuncha::atlas::feature::{Feature, LayerInfo, LayerKind};
 use xuncha::atlas::layer::Layer;
 use xuncha::geometry::crs::snap;
+use xuncha::geometry::validity::orientation;
 
 fn layer(polygons: Vec<MultiPolygon>) -> Layer {
     let features = polygons.into_iter().enumerate().map(|(i, geometry)| Feature {
@@ -78,13 +79,16 @@ fn tiling() -> impl Strategy<Value = Tiling> {
             let simple = |v: Vec<Coord>| Polygon::new(ring(v, begin, backwards), vec![]);
             match kind {
                 0 => polygons.push(simple(corners.to_vec()).into()),
-                1 => {
-                    polygons.push(simple(vec![a, b, c]).into());
-                    polygons.push(simple(vec![a, c, d]).into());
-                }
-                2 => {
-                    polygons.push(simple(vec![a, b, d]).into());
-                    polygons.push(simple(vec![b, c, d]).into());
+                // The other diagonal of a face with a dent would run outside it.
+                1 | 2 => {
+                    let turns = |p, q, r| orientation(p, q, r) > 0.0;
+                    let (ac, bd) =
+                        (turns(a, b, c) && turns(a, c, d), turns(a, b, d) && turns(b, c, d));
+                    let halves = match (ac && kind == 1) || !bd {
+                        true => [vec![a, b, c], vec![a, c, d]],
+                        false => [vec![a, b, d], vec![b, c, d]],
+                    };
+                    polygons.extend(halves.map(|half| simple(half).into()));
                 }
                 3 if scale > 1e-6 => {
                     // Half-way to the middle of the face: inside it whatever the jitter.

@@ -249,6 +249,96 @@ fn files_that_are_no_boundaries_are_refused_and_leave_what_is_in_force() {
 }
 
 #[test]
+fn open_cases_change_hands_when_a_border_moves() {
+    let city = City::start();
+    let (planner, dispatcher) = (city.caller(PLANNER), city.caller(DISPATCHER));
+    let mut conn = city.conn();
+    // A cell of the demo city, a neighbour in the same town whose people are others, and a position
+    // in the first, 20 m from the neighbour.
+    let pair = "
+        SELECT a.code AS a, b.code AS b, a.geom AS a_geom, b.geom AS b_geom, p.p
+        FROM features_in_force_view a
+        JOIN features_in_force_view b ON b.layer = 'cell' AND left(b.code, 9) = left(a.code, 9)
+             AND b.code <> a.code AND ST_Intersects(a.geom, b.geom)
+        JOIN duties da ON da.code = a.code AND da.rank = 'primary' AND da.nature = '*'
+        JOIN duties db ON db.code = b.code AND db.rank = 'primary' AND db.nature = '*' AND db.person_id <> da.person_id
+        CROSS JOIN LATERAL (SELECT ST_LineInterpolatePoint(ST_GeometryN(l, 1), 0.5) AS on_border
+             FROM ST_LineMerge(ST_CollectionExtract(ST_Intersection(a.geom, b.geom), 2)) l
+             WHERE ST_Length(l) > 0.003) m
+        CROSS JOIN LATERAL (SELECT ST_ClosestPoint(ST_Boundary(ST_Buffer(on_border, 0.0002)),
+             ST_PointOnSurface(a.geom)) AS p) p
+        WHERE a.layer = 'cell' AND left(a.code, 9) = '350302100' AND ST_Covers(a.geom, p.p)
+        ORDER BY a.code, b.code LIMIT 1";
+    let (from, to) = (
+        text(&mut conn, &format!("SELECT a AS value FROM ({pair}) pair")),
+        text(&mut conn, &format!("SELECT b AS value FROM ({pair}) pair")),
+    );
+    let (x, y) =
+        position(&mut conn, &format!("SELECT ST_X(p) AS x, ST_Y(p) AS y FROM ({pair}) pair"));
+    // Written down before anything moves: the tables change below.
+    let grid = geojson(
+        &mut conn,
+        &format!(
+            "SELECT f.code, f.name, f.parent_code,
+                 CASE f.code WHEN pair.a THEN ST_Difference(f.geom, reach) WHEN pair.b
+                 THEN ST_Union(f.geom, ST_Intersection(pair.a_geom, reach)) ELSE f.geom END AS geom
+             FROM features_in_force_view f, ({pair}) pair, ST_Buffer(pair.p, 0.0004) AS reach
+             WHERE f.layer = 'cell' AND left(f.code, 9) = '350302100'"
+        ),
+        "'WGBM', code, 'WGMC', name, 'SSCDM', parent_code",
+    );
+    let report = |nature: &str| {
+        let body = json!({"id": uuid::Uuid::new_v4(), "lon": x, "lat": y, "nature": nature});
+        dispatcher.post("/cases", &body).with(201)
+    };
+    let case = report("illegal_land_use");
+    assert_eq!(case["place"]["cell"]["code"], from);
+    let case_path = format!("/cases/{}", case["id"].as_str().expect("an id"));
+    let heard = events(&dispatcher);
+
+    let form = form("cell", grid, "grid.geojson").text("crs", "cgcs2000").text("area", "350302100");
+    let checked = draft(&planner, form);
+    assert_eq!(checked["rejected"], json!([]), "{checked}");
+    // Past cases of the demo city are closed; what is still open near there may move, too.
+    let in_reach = format!(
+        "SELECT count(*) AS value FROM cases, (SELECT a_geom, ST_Buffer(p, 0.0004) AS reach FROM ({pair}) pair) r
+         WHERE closed_at IS NULL AND status NOT IN ('closed', 'rejected', 'duplicate', 'transferred')
+           AND cell_code = '{from}' AND ST_Covers(r.reach, ST_SetSRID(ST_MakePoint(lon, lat), 4490))"
+    );
+    let moving = count(&mut conn, &in_reach);
+    assert!(moving >= 1);
+    assert_eq!(checked["changes"]["cases_reassigned"], moving, "the draft says what would happen");
+    assert_eq!(dispatcher.get(&case_path).with(200)["version"], 1, "and nothing has happened");
+
+    // One that comes between the check and the publish moves as well.
+    let late = report("illegal_construction");
+    let published = publish(&planner, &checked);
+    assert_eq!(published["changes"]["cases_reassigned"], moving + 1);
+    assert_eq!(published["changes"]["moved"], 2, "{published}");
+    for case in [case, late] {
+        let id = case["id"].as_str().expect("an id");
+        let after = dispatcher.get(&format!("/cases/{id}")).with(200);
+        assert_eq!(after["place"]["cell"]["code"], to);
+        assert_ne!(after["assignee_id"], case["assignee_id"]);
+        assert_eq!((&after["version"], &after["number"]), (&json!(2), &case["number"]));
+        let history = dispatcher.get(&format!("/cases/{id}/history")).with(200);
+        let last = history["items"].as_array().and_then(|i| i.last()).cloned().expect("events");
+        assert_eq!((&last["seq"], &last["action"]), (&json!(3), &json!("dispatch")));
+        assert_eq!(last["data"]["because"], "boundaries");
+        assert_eq!(last["data"]["from"], case["assignee_id"]);
+        assert_eq!(last["data"]["to"], after["assignee_id"]);
+        wait_for(&heard, |name, data| name == "case" && data["id"] == id && data["version"] == 2);
+    }
+    let looked_up = dispatcher.get(&format!("/lookup?lon={x}&lat={y}")).with(200);
+    assert_eq!(looked_up["cell"]["code"], to);
+    // The version before is kept with its period.
+    let old = format!(
+        "SELECT count(*) AS value FROM features WHERE layer = 'cell' AND code IN ('{from}', '{to}') AND valid_to IS NOT NULL"
+    );
+    assert_eq!(count(&mut conn, &old), 2);
+}
+
+#[test]
 fn reports_during_publishes_are_all_answered() {
     let city = City::start();
     let (planner, dispatcher) = (city.caller(PLANNER), city.caller(DISPATCHER));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::geometry::crs::snap;
 
 fn polygon(rings: &[&[(f64, f64)]]) -> Polygon {
     // Around Putian, a unit is 0.001 degrees.
