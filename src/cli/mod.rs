@@ -70,6 +70,8 @@ enum DutiesCommand {
 
 /// Runs a command: exit status 0 done, 1 refused or failed, 2 usage.
 pub fn run(cli: Cli) -> ExitCode {
+    // For outgoing requests; fails only when one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     logging();
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,8 @@ pub struct Caller {
 impl Caller {
     /// Without any credential; keeps cookies.
     pub fn stranger(base: String) -> Self {
+        // Fails only when another test was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .cookie_store(true)
             .timeout(Duration::from_secs(300))
