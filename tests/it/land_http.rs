@@ -1,8 +1,9 @@
 //! Land statistics over HTTP: answers, rights, and refusals with their codes.
 
+use crate::support::caller::client;
 use crate::support::database;
 use crate::toy_city;
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::Response;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -55,7 +56,7 @@ fn problem(response: Response) -> (u16, String) {
 #[test]
 fn land_is_answered_by_area_and_polygon_within_ones_rights() {
     let url = serve();
-    let client = Client::new();
+    let client = client();
     let get = |token: &str, query: &str| {
         client.get(format!("{url}?{query}")).bearer_auth(token).send().expect("an answer")
     };

@@ -1,11 +1,12 @@
 //! Tiles over HTTP: packing, tags, rights, refusals; a new case shows in the next tile.
 
+use crate::support::caller::client;
 use crate::support::database;
 use crate::toy_city;
 use geo::Coord;
 use mvt_reader::Reader;
 use mvt_reader::feature::Value as Property;
-use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::blocking::RequestBuilder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -95,7 +96,7 @@ fn counted(request: RequestBuilder) -> u64 {
 #[test]
 fn tiles_are_packed_tagged_and_limited_to_ones_area() {
     let (url, world) = serve();
-    let client = Client::new();
+    let client = client();
     let get = |token: &str, path: &str| client.get(format!("{url}/{path}")).bearer_auth(token);
     let tile = TileAddress::at(12, project(HERE));
     let at = |layer: &str| format!("{layer}/{}/{}/{}", tile.z(), tile.x(), tile.y());

@@ -1,10 +1,11 @@
 //! Look-up over HTTP: parameters, formats, limits, languages.
 
+use crate::support::caller::client;
 use crate::support::database::{self, TestDatabase};
 use crate::support::folder;
 use crate::toy_city;
 use diesel::connection::SimpleConnection;
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{RequestBuilder, Response};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, mpsc};
@@ -51,11 +52,11 @@ fn url(path: &str) -> String {
 }
 
 fn get(path: &str) -> RequestBuilder {
-    Client::new().get(url(path)).bearer_auth(&service().token)
+    client().get(url(path)).bearer_auth(&service().token)
 }
 
 fn post(path: &str, content_type: &str, body: impl Into<reqwest::blocking::Body>) -> Response {
-    let request = Client::new().post(url(path)).bearer_auth(&service().token);
+    let request = client().post(url(path)).bearer_auth(&service().token);
     let request = request.header("content-type", content_type).header("accept-language", "en");
     request.body(body).send().unwrap()
 }
@@ -76,7 +77,7 @@ fn one_position_is_answered_to_who_is_logged_in() {
     let sea: Value = get("/lookup?lon=118.99&lat=25.05").send().unwrap().json().unwrap();
     assert_eq!(sea["inside"], false);
     assert!(sea["nearest"]["distance_m"].as_f64().unwrap() > 900.0);
-    let stranger = Client::new().get(url("/lookup?lon=119.05&lat=25.05")).send().unwrap();
+    let stranger = client().get(url("/lookup?lon=119.05&lat=25.05")).send().unwrap();
     assert_eq!(problem(stranger, 401)["status"], 401);
 }
 

@@ -14,17 +14,18 @@ pub struct Caller {
     token: Option<String>,
 }
 
+/// A client that keeps cookies.
+pub fn client() -> Client {
+    // Fails only when another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder().cookie_store(true).timeout(Duration::from_secs(300));
+    builder.build().expect("a client")
+}
+
 impl Caller {
     /// Without any credential; keeps cookies.
     pub fn stranger(base: String) -> Self {
-        // Fails only when another test was first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .cookie_store(true)
-            .timeout(Duration::from_secs(300))
-            .build()
-            .expect("a client");
-        Self { client, base, token: None }
+        Self { client: client(), base, token: None }
     }
 
     /// With an API token.
