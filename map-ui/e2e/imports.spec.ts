@@ -14,7 +14,7 @@ async function choose(page: Page, file: string, layer: string): Promise<void> {
 test('a planner imports a zip, reads the check report and publishes', async ({ page, context }) => {
   await logIn(page, 'planner')
   const onlooker = await context.newPage()
-  await onlooker.goto('/')
+  await onlooker.goto('/map')
   await settledMap(onlooker)
 
   await page.getByRole('link', { name: '数据导入' }).click()

@@ -29,7 +29,7 @@ test.describe('a wrong password', () => {
     await page.locator('input[name=password]').fill('certainly wrong')
     await page.locator('button[type=submit]').click()
     await expect(page.getByRole('alert')).toContainText(/密码/)
-    await expect(page.locator('nav')).toHaveCount(0)
+    await expect(page.locator('header nav')).toHaveCount(0)
   })
 })
 

@@ -5,11 +5,13 @@ export interface EventMap {
   /** Boundaries of a layer were published. */
   boundaries: { generation?: number; layer?: string }
   /** A case was made or changed. */
-  case: { id: string; lon?: number; lat?: number }
+  case: { id: string; number?: string; lon?: number; lat?: number; status?: string; version?: number }
   /** An import got on. */
   import: { id: string; state: string; progress?: number }
   /** People or duties changed. */
   people: Record<string, never>
+  /** A message came for us. */
+  message: { id?: string; kind?: string; case_id?: string | null }
   /** Events were missed, by a break or by being slow: what they told of has to be fetched. */
   reload: Record<string, never>
 }
@@ -18,7 +20,7 @@ type Name = keyof EventMap
 type Handler<N extends Name> = (event: EventMap[N]) => void
 
 const handlers = new Map<Name, Set<Handler<never>>>()
-const remote: Name[] = ['boundaries', 'case', 'import', 'people', 'reload']
+const remote: Name[] = ['boundaries', 'case', 'import', 'people', 'message', 'reload']
 /** After a refusal the browser does not reconnect by itself. */
 const retryMs = 5000
 

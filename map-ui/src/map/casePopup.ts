@@ -1,10 +1,12 @@
 /** What the map says of a case that is clicked. */
 import { Popup, type LngLatLike, type Map as MapLibre } from 'maplibre-gl'
 import { formatArea } from '@/components/area'
+import { router } from '@/app/router'
 import { i18n } from '@/i18n'
 
 /** The properties a feature of the `cases` tiles carries. */
 interface CaseProperties {
+  id?: string
   number?: string
   status?: string
   nature?: string
@@ -55,7 +57,18 @@ function content(properties: CaseProperties): HTMLElement {
     text.textContent = value
     list.append(term, text)
   }
-  return list
+  if (!properties.id || !properties.number) return list
+  const link = document.createElement('a')
+  link.href = `/cases/${encodeURIComponent(properties.id)}`
+  link.textContent = t('map.case.open')
+  link.addEventListener('click', (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return
+    event.preventDefault()
+    void router.push({ name: 'case', params: { id: properties.id } })
+  })
+  const whole = document.createElement('div')
+  whole.append(list, link)
+  return whole
 }
 
 export function showCase(map: MapLibre, at: LngLatLike, properties: CaseProperties): Popup {

@@ -115,6 +115,37 @@ function overlay(name: string, colour: string): LayerSpecification[] {
   ]
 }
 
+/** Cells and hexagons of significantly many, or few, cases (Getis-Ord Gi*). */
+export const hotspotLayers = ['hotspots_cell', 'hotspots_h3'] as const
+export const hotspotColours = { hot99: '#9b1c31', hot95: '#d9573f', hot90: '#f2a65a', cold: '#5b8fb9' } as const
+
+function hotspots(name: string): LayerSpecification {
+  return {
+    id: name,
+    type: 'fill',
+    source: name,
+    'source-layer': name,
+    layout: { visibility: 'none' },
+    paint: {
+      // The z-score's usual bounds: 90, 95 and 99 % confidence.
+      'fill-color': [
+        'step',
+        ['to-number', ['get', 'z'], 0],
+        hotspotColours.cold,
+        -1.645,
+        'rgba(0, 0, 0, 0)',
+        1.645,
+        hotspotColours.hot90,
+        1.96,
+        hotspotColours.hot95,
+        2.576,
+        hotspotColours.hot99,
+      ] as unknown as ExpressionSpecification,
+      'fill-opacity': 0.62,
+    },
+  }
+}
+
 /** A radius, larger where a point stands for several cases. */
 function grown(radius: number): ExpressionSpecification {
   return ['*', radius, ['min', 3, ['sqrt', ['coalesce', ['get', 'count'], 1]]]]
@@ -186,7 +217,7 @@ function labels(fonts: string[]): LayerSpecification {
 
 /** The ids of the style's layers that belong to one of our layers. */
 export function styleLayersOf(name: string): string[] {
-  if (name === 'heat' || name === 'cases') return [name]
+  if (name === 'heat' || name === 'cases' || name.startsWith('hotspots_')) return [name]
   return [`${name}-fill`, `${name}-line`]
 }
 
@@ -206,6 +237,18 @@ export function groundStyle(layers: LayerItem[], fonts: string[]): StyleSpecific
       ...[...shown].reverse().map(({ name, width, line }) => boundary(name, width, line)),
       labels(fonts),
     ],
+  }
+}
+
+/** The land layers alone, with their sources: to be put on a ground. */
+export function landStyle(layers: LayerItem[]): {
+  sources: Record<string, SourceSpecification>
+  drawn: LayerSpecification[]
+} {
+  const there = landLayers.filter((name) => layers.some((layer) => layer.name === name))
+  return {
+    sources: Object.fromEntries(there.map((name) => [name, vector(name)])),
+    drawn: there.flatMap(land),
   }
 }
 
@@ -230,6 +273,7 @@ export function mapStyle(layers: LayerItem[], caseQuery: string, fonts: string[]
       ...Object.fromEntries(layers.map(({ name }) => [name, vector(name)])),
       heat: vector('heat', caseQuery),
       cases: vector('cases', caseQuery),
+      ...Object.fromEntries(hotspotLayers.map((name) => [name, vector(name, caseQuery)])),
       labels: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
     },
     layers: [
@@ -239,6 +283,7 @@ export function mapStyle(layers: LayerItem[], caseQuery: string, fonts: string[]
       ...extras.flatMap(({ name }, index) => overlay(name, extraColour(index))),
       ...[...lines].reverse().map(({ name, width, line }) => boundary(name, width, line)),
       ...(there.has('functional_area') ? functionalArea() : []),
+      ...hotspotLayers.map(hotspots),
       ...cases(),
       labels(fonts),
     ],

@@ -1,7 +1,7 @@
 /** Who is logged in. */
 import { computed, ref } from 'vue'
 import { defineStore } from 'pinia'
-import { api, onSessionLost, unwrap } from '@/api/client'
+import { api, onSessionLost, sessionRegained, unwrap } from '@/api/client'
 import { connectEvents, disconnectEvents } from '@/api/events'
 import { problemOf } from '@/api/problem'
 import type { Me } from '@/api/types'
@@ -40,6 +40,7 @@ export const useSession = defineStore('session', () => {
     hint.set(true)
     if (person.must_change_password) disconnectEvents()
     else connectEvents()
+    sessionRegained()
   }
 
   function leave(): void {
@@ -90,6 +91,7 @@ export const useSession = defineStore('session', () => {
 
   onSessionLost(() => {
     if (state.value === 'in') state.value = 'lost'
+    return state.value === 'lost'
   })
 
   return { me, state, mustChangePassword, load, logIn, changePassword, logOut }

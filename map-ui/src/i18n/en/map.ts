@@ -21,7 +21,7 @@ export default {
   period: 'Reported',
   from: 'From',
   to: 'To',
-  shortcuts: { month: 'Last month', quarter: 'Last 3 months', year: 'Last 12 months', thisYear: 'This year' },
+  shortcuts: { month: 'Last month', quarter: 'Last 3 months', year: 'Last 12 months', thisYear: 'This year', lastYear: 'Last year' },
   status: 'Status',
   nature: 'Nature',
   category: 'Land',
@@ -39,5 +39,14 @@ export default {
     category: 'Land',
     area: 'Area',
     at: 'Reported',
+    open: 'Open the case',
+  },
+  hotspots_cell: 'Hotspots by cell (Gi*)',
+  hotspots_h3: 'Hotspots by hexagon (Gi*)',
+  hotspot: {
+    hot99: 'Hot, 99 %',
+    hot95: 'Hot, 95 %',
+    hot90: 'Hot, 90 %',
+    cold: 'Cold',
   },
 }

@@ -1,10 +1,33 @@
+import admin from './admin'
 import app from './app'
+import cases from './cases'
+import dispatch from './dispatch'
+import help from './help'
 import imports from './imports'
 import land from './land'
+import leader from './leader'
 import lookup from './lookup'
 import map from './map'
+import planner from './planner'
 import problem from './problem'
+import reports from './reports'
+import review from './review'
 import session from './session'
 
-
-export default { app, imports, land, lookup, map, problem, session }
+export default {
+  admin,
+  app,
+  cases,
+  dispatch,
+  help,
+  imports,
+  land,
+  leader,
+  lookup,
+  map,
+  planner,
+  problem,
+  reports,
+  review,
+  session,
+}

@@ -20,7 +20,7 @@ export default {
   period: '发现时间',
   from: '开始',
   to: '结束',
-  shortcuts: { month: '近一个月', quarter: '近三个月', year: '近一年', thisYear: '今年' },
+  shortcuts: { month: '近一个月', quarter: '近三个月', year: '近一年', thisYear: '今年', lastYear: '去年' },
   status: '状态',
   nature: '违法性质',
   category: '地类',
@@ -38,5 +38,14 @@ export default {
     category: '地类',
     area: '面积',
     at: '发现时间',
+    open: '查看案件',
+  },
+  hotspots_cell: '热点网格（Gi*）',
+  hotspots_h3: '热点六边形（Gi*）',
+  hotspot: {
+    hot99: '热点 99%',
+    hot95: '热点 95%',
+    hot90: '热点 90%',
+    cold: '冷点',
   },
 }

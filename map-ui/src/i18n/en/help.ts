@@ -1,0 +1,23 @@
+/** What each page is for; the first line is the one of the tour. */
+export default {
+  phone: 'The phone page for finding, verifying and handling cases on site.',
+  leader: 'The state of your area: heat, hotspots, cases and what needs urging.\nClick the map to go down from city to district, town and village; the figures on the left follow, and a figure opens its cases.\nThe slider below chooses months, the play button moves them on; map and figures follow.\nOn the right are overdue cases: urge, supervise, reassign or give a task at one click.\nThe wall view is for a large screen; a new case pulses on it within two seconds.',
+  dispatch: 'Paste anything into the box: degrees, degrees-minutes-seconds, metres, a place name, a case number.\nWhere the datum cannot be told, it is asked: map apps often give GCJ-02 or BD-09, hundreds of metres off.\nThe card shows the grid cell, the land, who answers with phone, and open cases nearby.\nFor many points use the list of points.',
+  points: 'One position per line, or a CSV with columns for longitude and latitude; choose the datum and look up.\nThe answer keeps the order and adds place, land and the responsible phone; it can be downloaded.',
+  'public-reports': 'Check place and content of a public report, then accept it as a case or decline it with a reason.\nClick the map to correct the place.',
+  cases: 'Filters are kept in the address: bookmark it or send it to a colleague; keep frequent ones under a name.\nThe case number opens facts, photos, history and the steps you may take.',
+  case: 'The buttons above are the steps you may take now. The timeline shows who did what, when, where and with what evidence; nothing is ever changed or deleted.',
+  review: 'The queue is on the left; photos before and after, map and history are side by side.\nKeys: J and K move, A approves, R sends back with a reason.\nNobody reviews their own application.',
+  reports: 'Choose report, area, period and level. Blue figures open the cases behind them.\nExcel and print show the same figures as the page.',
+  map: 'Click anywhere to look up cell, land and responsible person; layers and filters are at the top right.',
+  imports: 'Drop a boundary file, check it, publish it. Until then the data in force stay as they are.',
+  layers: 'Every published version; an earlier one can be brought back as a draft. Layer styles, and export of any layer.',
+  people: 'Add people one by one or by a table. Activation gives a random first password, shown once.\nWhen somebody leaves, duties and open cases go to a successor.',
+  duties: 'Who answers for which cell or area: choose a person, click cells on the map (drag with Shift for many), save.\nThe backup takes over when the primary is away.',
+  gaps: 'Cells and areas nobody is named for; their cases go one level up.',
+  absences: 'During an absence new cases go to the backup.',
+  settings: 'Deadlines, holidays, dictionaries, message texts, demolition targets; every change is kept and can be taken back.',
+  audit: 'Who did what, when and from where. The log is chained and cannot be changed.',
+  tokens: 'Tokens for programs and GIS clients.',
+  messages: 'Messages: dispatched, urged, supervised, sent back and more.',
+}
