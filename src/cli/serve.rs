@@ -5,6 +5,7 @@ use crate::config::StoreConfig;
 use crate::error::{Fault, Result};
 use crate::store::Store;
 use crate::store::audit::Sealer;
+use crate::store::scheduler;
 use crate::store::world::{World, follow};
 use crate::web::state::AppState;
 use crate::web::{self, ServeOptions};
@@ -43,6 +44,7 @@ pub fn run(
     world.warm();
     let _follower = follow(store.clone(), &world);
     let sealer = Sealer::start(store.clone());
+    let _scheduler = scheduler::run(store.clone(), Arc::downgrade(&world));
     let tls = args.tls_cert.zip(args.tls_key);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let data_dir = config.data_dir.canonicalize().map_err(Fault::internal)?;

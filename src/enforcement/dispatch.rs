@@ -3,11 +3,12 @@
 //! The level comes first (cell, village, town, functional area, district, city), then the exact
 //! nature, then `*`. Without a nature, or for both, illegal land use goes before illegal
 //! construction. Above the village, where nobody holds a duty, the leaders of the area answer.
+//! Whoever is absent is passed over, as if without duty, as long as anybody at all is there.
 
 use super::nature::Nature;
 use super::people::{Duty, DutyNature, Person, Rank, Role};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// The level at which a responsible person was found.
@@ -78,6 +79,9 @@ pub struct Assignment {
     pub primary: Contact,
     pub backup: Vec<Contact>,
     pub found_by: FoundBy,
+    /// Who would answer, but is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in_for: Option<Box<Contact>>,
 }
 
 /// Who answers for a place.
@@ -108,6 +112,8 @@ pub struct Roster {
     people: Vec<Person>,
     by_id: HashMap<Uuid, u32>,
     duties: HashMap<String, [Holders; 3]>,
+    /// Indices of those who are away.
+    absent: HashSet<u32>,
 }
 
 const LAND_USE: &[DutyNature] = &[DutyNature::IllegalLandUse];
@@ -147,7 +153,18 @@ impl Roster {
         for slots in arranged.values_mut() {
             slots.iter_mut().for_each(|slot| slot.holders.sort_unstable());
         }
-        Self { people, by_id, duties: arranged }
+        Self { people, by_id, duties: arranged, absent: HashSet::new() }
+    }
+
+    /// The same on a day on which these people are away.
+    pub fn with_absent(mut self, people: impl IntoIterator<Item = Uuid>) -> Self {
+        self.absent = people.into_iter().filter_map(|id| self.by_id.get(&id).copied()).collect();
+        self
+    }
+
+    /// Whether somebody is away.
+    pub fn is_absent(&self, id: Uuid) -> bool {
+        self.by_id.get(&id).is_some_and(|index| self.absent.contains(index))
     }
 
     /// The person with this id.
@@ -186,16 +203,37 @@ impl Roster {
             Some(Nature::IllegalConstruction) => CONSTRUCTION,
             Some(Nature::Both) | None => EITHER,
         };
-        let (_, person) = self.holders(place, natures)?.1.next()?;
-        Some(&self.people[person as usize].phone)
+        let (_, holders) = self.holders(place, natures)?;
+        let person = holders.first()?;
+        Some(&self.people[*person as usize].phone)
     }
 
     /// The level that answers, and its people: whoever comes first answers, the others stand in.
-    fn holders<'a>(
-        &'a self,
-        place: &'a PlaceCodes,
+    /// Where everybody is away, everybody counts as present: somebody has to answer.
+    fn holders(&self, place: &PlaceCodes, natures: &[DutyNature]) -> Option<(FoundBy, Vec<u32>)> {
+        let present = |person: u32| !self.absent.contains(&person);
+        self.holders_among(place, natures, present)
+            .or_else(|| self.holders_if_all_were_here(place, natures))
+    }
+
+    fn holders_if_all_were_here(
+        &self,
+        place: &PlaceCodes,
         natures: &[DutyNature],
-    ) -> Option<(FoundBy, impl Iterator<Item = (Rank, u32)> + 'a)> {
+    ) -> Option<(FoundBy, Vec<u32>)> {
+        self.holders_among(place, natures, |_| true)
+    }
+
+    fn holders_among(
+        &self,
+        place: &PlaceCodes,
+        natures: &[DutyNature],
+        counts: impl Fn(u32) -> bool + Copy,
+    ) -> Option<(FoundBy, Vec<u32>)> {
+        let of = |holders: &Holders, wanted: Rank| {
+            let counted = holders.holders.iter().filter(|(rank, p)| *rank == wanted && counts(*p));
+            counted.map(|(_, person)| *person).collect::<Vec<_>>()
+        };
         place.levels().find_map(|(found_by, code)| {
             let by_duty = self.duties.get(code).and_then(|slots| {
                 let [any, ..] = slots;
@@ -206,37 +244,41 @@ impl Roster {
                         DutyNature::IllegalConstruction => &slots[2],
                     };
                     // A nature may name its own stand-in and leave the rest to `*`.
-                    let of = |holders: &'a Holders, wanted: Rank| {
-                        holders.holders.iter().copied().filter(move |(rank, _)| *rank == wanted)
-                    };
-                    let own_primary = of(exact, Rank::Primary).next().is_some();
-                    let primary_from = if own_primary { exact } else { any };
-                    let mut holders = of(primary_from, Rank::Primary)
-                        .chain(of(exact, Rank::Backup))
-                        .chain(of(any, Rank::Backup))
-                        .peekable();
-                    holders.peek().is_some().then(|| holders.collect::<Vec<_>>())
+                    let mut holders = of(exact, Rank::Primary);
+                    if holders.is_empty() {
+                        holders = of(any, Rank::Primary);
+                    }
+                    holders.extend(of(exact, Rank::Backup));
+                    holders.extend(of(any, Rank::Backup));
+                    (!holders.is_empty()).then_some(holders)
                 })
             });
             let leaders = || {
                 let [leaders, ..] = self.duties.get(&format!("{LEADERS_OF}{code}"))?;
-                Some(leaders.holders.clone())
+                Some(of(leaders, Rank::Primary)).filter(|leaders| !leaders.is_empty())
             };
-            by_duty.or_else(leaders).map(|holders| (found_by, holders.into_iter()))
+            by_duty.or_else(leaders).map(|holders| (found_by, holders))
         })
     }
 
     fn assignment(&self, place: &PlaceCodes, natures: &[DutyNature]) -> Option<Assignment> {
         let (found_by, holders) = self.holders(place, natures)?;
         let mut people: Vec<u32> = Vec::new();
-        for (_, person) in holders {
+        for person in holders {
             if !people.contains(&person) {
                 people.push(person);
             }
         }
+        let stands_in_for = if self.absent.is_empty() {
+            None
+        } else {
+            let (_, usual) = self.holders_if_all_were_here(place, natures)?;
+            let usual = usual.first().copied().filter(|usual| people.first() != Some(usual));
+            usual.map(|usual| Box::new(self.contact(usual)))
+        };
         let mut contacts = people.into_iter().map(|person| self.contact(person));
         let primary = contacts.next()?;
-        Some(Assignment { primary, backup: contacts.collect(), found_by })
+        Some(Assignment { primary, backup: contacts.collect(), found_by, stands_in_for })
     }
 
     fn contact(&self, person: u32) -> Contact {

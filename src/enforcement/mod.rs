@@ -14,3 +14,4 @@ pub mod people;
 pub mod permissions;
 pub mod place;
 pub mod settings;
+pub mod workflow;

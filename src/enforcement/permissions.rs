@@ -71,6 +71,8 @@ actions! {
     ManageBoundaries("导入、检查、发布边界", "import, check and publish boundaries"): City, &[Role::Planner, Role::Admin];
     /// Change settings and see their history.
     ManageSettings("修改系统设置", "change settings"): City, ADMIN;
+    /// Dispatch open cases again after duties or absences have changed.
+    Redispatch("重新派单", "dispatch open cases again"): OwnArea, &[Role::Dispatcher, Role::Admin];
     /// Search and export the audit trail.
     SeeAudit("查询、导出日志", "search and export the audit trail"): City, ADMIN;
 }

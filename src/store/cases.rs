@@ -4,7 +4,10 @@ use super::geometry;
 use super::schema::{case_events, cases};
 use crate::atlas::category::{Category, CategoryAreas};
 use crate::enforcement::alarms::EarlierTakings;
+use crate::enforcement::dispatch::PlaceCodes;
+use crate::enforcement::nature::Nature;
 use crate::enforcement::permissions::Scope;
+use crate::enforcement::settings::DuplicateRule;
 use crate::error::{Fault, Result};
 use crate::tiles::cases::{CaseNature, CasePlace, CaseRecord, CaseSource, CaseStatus};
 use chrono::{DateTime, Datelike, Duration, Utc};
@@ -15,6 +18,7 @@ use diesel::sql_types::{Bool, Text};
 use geo::{Coord, MultiPolygon};
 use postgis_diesel::types::{MultiPolygon as SqlMultiPolygon, Point};
 use serde_json::Value;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A case as the store holds it; the geometry apart.
@@ -210,6 +214,21 @@ pub fn history(conn: &mut PgConnection, id: Uuid) -> Result<Vec<EventRow>> {
         .load(conn)?)
 }
 
+/// The names of people, also of those who have left.
+pub fn names_of(
+    conn: &mut PgConnection,
+    ids: impl Iterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, String>> {
+    use super::schema::people;
+    let ids: Vec<Uuid> = ids.collect();
+    Ok(people::table
+        .filter(people::id.eq_any(ids))
+        .select((people::id, people::name))
+        .load::<(Uuid, String)>(conn)?
+        .into_iter()
+        .collect())
+}
+
 /// What earlier cases of a party took. Two reports about one party wait for each other, or both
 /// would stay under the threshold.
 pub fn earlier_takings(conn: &mut PgConnection, party_id_number: &str) -> Result<EarlierTakings> {
@@ -229,37 +248,37 @@ pub fn earlier_takings(conn: &mut PgConnection, party_id_number: &str) -> Result
     })
 }
 
-/// Within how many metres and days an open case of the same nature may be the same find.
-const DUPLICATE_WITHIN_M: f64 = 50.0;
-const DUPLICATE_WITHIN_DAYS: i64 = 30;
-
 /// Open cases that may be the same find, nearest first, with the distance in metres.
 pub fn possible_duplicates(
     conn: &mut PgConnection,
     position: Coord,
-    nature: &str,
+    nature: Nature,
     now: DateTime<Utc>,
+    rule: &DuplicateRule,
 ) -> Result<Vec<(CaseRow, f64)>> {
     use crate::geometry::geodesic::{distance_m, metres_per_degree};
     let (east, north) = metres_per_degree(position.y);
-    let reach = (DUPLICATE_WITHIN_M / east.max(1.0), DUPLICATE_WITHIN_M / north);
-    let near: Vec<CaseRow> = cases::table
+    let reach = (rule.within_m / east.max(1.0), rule.within_m / north);
+    let mut near = cases::table
         .filter(cases::lat.between(position.y - reach.1, position.y + reach.1))
         .filter(cases::lon.between(position.x - reach.0, position.x + reach.0))
         .filter(cases::closed_at.is_null())
         .filter(cases::status.ne_all(["closed", "rejected", "duplicate", "transferred"]))
-        .filter(cases::nature.eq(nature))
-        .filter(cases::reported_at.gt(now - Duration::days(DUPLICATE_WITHIN_DAYS)))
+        .filter(cases::reported_at.gt(now - Duration::days(rule.within_days.into())))
         .limit(50)
         .select(CaseRow::as_select())
-        .load(conn)?;
+        .into_boxed();
+    if rule.same_nature && nature != Nature::Both {
+        near = near.filter(cases::nature.eq_any([nature.as_str(), Nature::Both.as_str()]));
+    }
+    let near: Vec<CaseRow> = near.load(conn)?;
     let mut near: Vec<(CaseRow, f64)> = near
         .into_iter()
         .map(|case| {
             let distance = distance_m(position, Coord { x: case.lon, y: case.lat });
             (case, distance)
         })
-        .filter(|(_, distance)| *distance <= DUPLICATE_WITHIN_M)
+        .filter(|(_, distance)| *distance <= rule.within_m)
         .collect();
     near.sort_by(|a, b| a.1.total_cmp(&b.1));
     Ok(near)
@@ -380,16 +399,21 @@ fn within(scope: &Scope) -> Box<dyn BoxableExpression<cases::table, Pg, SqlType 
     }
 }
 
-/// Whether a row lies inside a scope.
-pub fn is_within(row: &CaseRow, scope: &Scope) -> bool {
-    scope.holds(&crate::enforcement::dispatch::PlaceCodes {
+/// The codes of the place a case has.
+pub fn place_codes(row: &CaseRow) -> PlaceCodes {
+    PlaceCodes {
         city: row.city_code.clone(),
         district: row.district_code.clone(),
         functional_areas: row.functional_area_code.clone().into_iter().collect(),
         town: row.town_code.clone(),
         village: row.village_code.clone(),
         cell: row.cell_code.clone(),
-    })
+    }
+}
+
+/// Whether a row lies inside a scope.
+pub fn is_within(row: &CaseRow, scope: &Scope) -> bool {
+    scope.holds(&place_codes(row))
 }
 
 /// The light form of every case that a transaction at or after `xid` changed; of all without.

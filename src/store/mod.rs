@@ -1,5 +1,6 @@
 //! PostgreSQL/PostGIS through Diesel: private cluster, migrations, one file per aggregate, change feed.
 
+pub mod absences;
 pub mod accounts;
 pub mod attachments;
 pub mod audit;
@@ -14,10 +15,13 @@ pub mod outbox;
 pub mod past_cases;
 pub mod people;
 pub mod reassign;
+pub mod redispatch;
 pub mod reporting;
+pub mod scheduler;
 pub mod schema;
 pub mod settings;
 pub mod sheet;
+pub mod workflow;
 pub mod world;
 
 use crate::config::StoreConfig;

@@ -2,10 +2,10 @@
 //! deadlines. The same row always becomes the same case, so importing again is harmless.
 
 use super::cases::{self, CaseRow, EventRow};
-use super::reporting::{NEAREST_WITHIN_M, Report, new_row, numbering_code};
+use super::reporting::{Report, new_row, numbering_code};
 use super::sheet::{Row, RowRemark, RowReport, Sheet};
 use super::world::load_roster;
-use super::{Store, features, notify};
+use super::{Store, features, notify, settings};
 use crate::enforcement::intake;
 use crate::enforcement::nature::Nature;
 use crate::error::{Fault, Result};
@@ -205,12 +205,13 @@ pub fn import(store: &Store, path: &Path, dry_run: bool) -> Result<RowReport> {
             notify::hold_boundaries(conn)?;
             let atlas = Arc::new(features::load_atlas(conn)?);
             let roster = load_roster(conn)?;
+            let nearest_within_m = settings::load(conn)?.nearest_within_m;
             let ids: Vec<Uuid> = past.iter().map(|p| p.report.id).collect();
             let known = known_ids(conn, &ids)?;
             let mut rows: Vec<CaseRow> = past
                 .par_iter()
                 .filter(|past| !known.contains(&past.report.id))
-                .map(|past| row_of(past, &atlas, &roster))
+                .map(|past| row_of(past, &atlas, &roster, nearest_within_m))
                 .collect();
             let unchanged = past.len() - rows.len();
             if !dry_run && !rows.is_empty() {
@@ -242,10 +243,11 @@ fn row_of(
     past: &Past,
     atlas: &Arc<crate::atlas::lookup::Atlas>,
     roster: &crate::enforcement::dispatch::Roster,
+    nearest_within_m: f64,
 ) -> CaseRow {
     let report = &past.report;
     let siting =
-        intake::site(atlas, roster, report.position, None, report.nature, NEAREST_WITHIN_M);
+        intake::site(atlas, roster, report.position, None, report.nature, nearest_within_m);
     let areas = intake::areas(siting.category, None, report.area_m2);
     let mut row = new_row(report, &siting, &areas, atlas, past.reported_at);
     row.imported = true;

@@ -1,61 +1,94 @@
-//! Open cases after a publish: to the place and the person that answer for them now. Closed cases
-//! keep the place they had.
+//! Open cases to the place and the person that answer for them now: after a publish, and when
+//! duties or absences have changed. Closed cases keep what they had; so does a case that somebody
+//! has given to somebody, as long as it lies where it lay.
 
 use super::cases::{CaseRow, EventRow};
 use super::schema::{case_events, cases};
+use super::workflow::MANUAL;
 use super::world::load_roster;
-use super::{notify, reporting};
+use super::{notify, outbox, reporting, settings};
 use crate::atlas::lookup::Atlas;
+use crate::enforcement::dispatch::Roster;
 use crate::enforcement::intake;
+use crate::enforcement::messages::{Kind, Notice, Recipients};
 use crate::enforcement::nature::Nature;
 use crate::error::{Fault, Result};
-use chrono::Utc;
+use chrono::{DateTime, SubsecRound, Utc};
 use diesel::dsl::AsSelect;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use geo::Coord;
 use rayon::prelude::*;
 use serde_json::json;
+use std::collections::BTreeMap;
 use uuid::Uuid;
+
+/// A case as it is and as it would be.
+pub(super) struct Move {
+    pub old: CaseRow,
+    pub new: CaseRow,
+}
+
+impl Move {
+    pub fn changes_hands(&self) -> bool {
+        self.old.assignee_id != self.new.assignee_id
+    }
+}
+
+/// Why cases are dispatched again.
+#[derive(Debug, Clone)]
+pub(super) struct Cause {
+    /// For programs: `boundaries`, `duties`.
+    pub because: &'static str,
+    pub zh: String,
+    pub en: String,
+    /// Who had it done; none where the platform did.
+    pub actor: Option<Uuid>,
+    pub at: DateTime<Utc>,
+}
 
 /// Re-dispatches every open case whose place or person the atlas changes; gives how many changed
 /// hands. Part of the publish's transaction.
 pub fn reassign_open_cases(conn: &mut PgConnection, atlas: &Atlas) -> Result<u32> {
-    let open = open_cases().for_update().load(conn)?;
-    let moved = plan(conn, open, atlas)?;
-    for (old, new) in &moved {
-        update(conn, old, new)?;
-    }
-    if !moved.is_empty() {
-        notify::notify(conn, "cases")?;
-    }
-    Ok(changed_hands(&moved))
+    let open = open_cases().for_no_key_update().load(conn)?;
+    let roster = load_roster(conn)?;
+    let moves = plan(conn, open, atlas, &roster)?;
+    let cause = Cause {
+        because: "boundaries",
+        zh: "边界更新".into(),
+        en: "the boundaries changed".into(),
+        actor: None,
+        at: Utc::now().trunc_subsecs(6),
+    };
+    carry_out(conn, &moves, &cause)?;
+    Ok(changed_hands(&moves))
 }
 
 /// How many open cases would change hands under an atlas; changes nothing.
 pub fn would_change_hands(conn: &mut PgConnection, atlas: &Atlas) -> Result<u32> {
     let open = open_cases().load(conn)?;
-    Ok(changed_hands(&plan(conn, open, atlas)?))
+    let roster = load_roster(conn)?;
+    Ok(changed_hands(&plan(conn, open, atlas, &roster)?))
 }
 
 #[diesel::dsl::auto_type(no_type_alias)]
-fn open_cases() -> _ {
+pub(super) fn open_cases() -> _ {
     let selection: AsSelect<CaseRow, Pg> = CaseRow::as_select();
     cases::table.filter(cases::closed_at.is_null()).select(selection)
 }
 
-fn changed_hands(moved: &[(CaseRow, CaseRow)]) -> u32 {
-    let count = moved.iter().filter(|(old, new)| old.assignee_id != new.assignee_id).count();
-    count.try_into().unwrap_or(u32::MAX)
+fn changed_hands(moves: &[Move]) -> u32 {
+    moves.iter().filter(|m| m.changes_hands()).count().try_into().unwrap_or(u32::MAX)
 }
 
-/// The cases that an atlas moves, as they are and as they would be.
-fn plan(
+/// The cases that an atlas and a roster move.
+pub(super) fn plan(
     conn: &mut PgConnection,
     open: Vec<CaseRow>,
     atlas: &Atlas,
-) -> Result<Vec<(CaseRow, CaseRow)>> {
-    let roster = load_roster(conn)?;
+    roster: &Roster,
+) -> Result<Vec<Move>> {
+    let nearest_within_m = settings::load(conn)?.nearest_within_m;
     Ok(open
         .into_par_iter()
         .filter(|case| !ENDED.contains(&case.status.as_str()))
@@ -63,15 +96,22 @@ fn plan(
             let nature = Nature::parse(&old.nature)?;
             let siting = intake::site(
                 atlas,
-                &roster,
+                roster,
                 Coord { x: old.lon, y: old.lat },
                 old.accuracy_m,
                 nature,
-                reporting::NEAREST_WITHIN_M,
+                nearest_within_m,
             );
             let mut new = old.clone();
             reporting::set_siting(&mut new, &siting, atlas);
-            is_moved(&old, &new).then_some((old, new))
+            let given = old.found_by.as_deref() == Some(MANUAL);
+            let holder = old.assignee_id.filter(|id| roster.person(*id).is_some());
+            if given && holder.is_some() && place_of(&old) == place_of(&new) {
+                new.assignee_id = old.assignee_id;
+                new.found_by.clone_from(&old.found_by);
+            }
+            let moved = place_of(&old) != place_of(&new) || old.assignee_id != new.assignee_id;
+            moved.then_some(Move { old, new })
         })
         .collect())
 }
@@ -79,23 +119,31 @@ fn plan(
 /// States in which nobody has to do anything any more.
 const ENDED: [&str; 4] = ["closed", "rejected", "duplicate", "transferred"];
 
-fn is_moved(old: &CaseRow, new: &CaseRow) -> bool {
-    let key = |c: &CaseRow| {
-        (
-            c.city_code.clone(),
-            c.district_code.clone(),
-            c.functional_area_code.clone(),
-            c.town_code.clone(),
-            c.village_code.clone(),
-            c.cell_code.clone(),
-            c.placed.clone(),
-            c.assignee_id,
-        )
-    };
-    key(old) != key(new)
+fn place_of(c: &CaseRow) -> [Option<&str>; 7] {
+    [
+        c.city_code.as_deref(),
+        c.district_code.as_deref(),
+        c.functional_area_code.as_deref(),
+        c.town_code.as_deref(),
+        c.village_code.as_deref(),
+        c.cell_code.as_deref(),
+        Some(&c.placed),
+    ]
 }
 
-fn update(conn: &mut PgConnection, old: &CaseRow, new: &CaseRow) -> Result<()> {
+/// Writes the moves with their events and tells those whose hands they change.
+pub(super) fn carry_out(conn: &mut PgConnection, moves: &[Move], cause: &Cause) -> Result<()> {
+    for one in moves {
+        update(conn, one, cause)?;
+    }
+    if !moves.is_empty() {
+        notify::notify(conn, "cases")?;
+    }
+    Ok(())
+}
+
+fn update(conn: &mut PgConnection, one: &Move, cause: &Cause) -> Result<()> {
+    let Move { old, new } = one;
     diesel::update(cases::table.find(new.id))
         .set((
             cases::version.eq(cases::version + 1),
@@ -126,8 +174,8 @@ fn update(conn: &mut PgConnection, old: &CaseRow, new: &CaseRow) -> Result<()> {
         seq: last.unwrap_or(0) + 1,
         id: Uuid::new_v4(),
         action: "dispatch".into(),
-        actor_id: None,
-        at: Utc::now(),
+        actor_id: cause.actor,
+        at: cause.at,
         observed_at: None,
         lon: None,
         lat: None,
@@ -136,7 +184,8 @@ fn update(conn: &mut PgConnection, old: &CaseRow, new: &CaseRow) -> Result<()> {
         text: None,
         attachments: Vec::new(),
         data: json!({
-            "because": "boundaries",
+            "because": cause.because,
+            "reason": cause.zh,
             "generation": new.generation,
             "from": old.assignee_id,
             "to": new.assignee_id,
@@ -146,5 +195,26 @@ fn update(conn: &mut PgConnection, old: &CaseRow, new: &CaseRow) -> Result<()> {
         }),
     };
     diesel::insert_into(case_events::table).values(&event).execute(conn).map_err(Fault::from)?;
+    if one.changes_hands() {
+        let name = new.responsible.as_ref().and_then(|r| r["primary"]["name"].as_str());
+        let name = name.unwrap_or_default().to_string();
+        let facts = BTreeMap::from([
+            ("reason_zh", cause.zh.clone()),
+            ("reason_en", cause.en.clone()),
+            ("to", name),
+            ("actor_zh", "平台".to_string()),
+            ("actor_en", "the platform".to_string()),
+        ]);
+        let to = [new.assignee_id, old.assignee_id];
+        let notice = Notice {
+            key: Uuid::new_v5(&event.id, b"dispatch"),
+            kind: Kind::Reassigned,
+            case_id: Some(new.id),
+            actor: cause.actor,
+            to: to.into_iter().flatten().map(Recipients::Person).collect(),
+            facts,
+        };
+        outbox::enqueue(conn, &notice)?;
+    }
     Ok(())
 }

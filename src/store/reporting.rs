@@ -3,11 +3,11 @@
 use super::cases::{self, CaseRow, EventRow};
 use super::schema::first_answers;
 use super::world::World;
-use super::{Store, notify};
+use super::{Store, notify, workflow};
 use crate::atlas::category::CategoryAreas;
 use crate::atlas::feature::layers;
 use crate::atlas::lookup::Atlas;
-use crate::enforcement::alarms::{CriminalThresholds, EarlierTakings, alarms};
+use crate::enforcement::alarms::{EarlierTakings, alarms};
 use crate::enforcement::intake::{self, Siting};
 use crate::enforcement::nature::Nature;
 use crate::error::{Fault, FaultKind, Result};
@@ -18,9 +18,6 @@ use geo::{Coord, MultiPolygon};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// How far outside the cells a position may lie and still get a place, metres.
-pub const NEAREST_WITHIN_M: f64 = 2_000.0;
 
 /// A report as parsed and converted: nothing in it is derived yet.
 #[derive(Debug, Clone)]
@@ -75,8 +72,9 @@ pub fn report(store: &Store, world: &World, report: &Report, retry: &Retry) -> R
         let near = cases::possible_duplicates(
             conn,
             report.position,
-            report.nature.as_str(),
+            report.nature,
             row.reported_at,
+            &world.settings.load().duplicates,
         )?
         .into_iter()
         .filter(|(case, _)| case.id != row.id);
@@ -94,7 +92,7 @@ pub fn report(store: &Store, world: &World, report: &Report, retry: &Retry) -> R
     })
 }
 
-fn first_answer(conn: &mut PgConnection, retry: &Retry) -> Result<Option<Value>> {
+pub(super) fn first_answer(conn: &mut PgConnection, retry: &Retry) -> Result<Option<Value>> {
     // Two tries at once: the second waits here for the first.
     diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 7))")
         .bind::<diesel::sql_types::Text, _>(format!("{}:{}", retry.person, retry.key))
@@ -109,14 +107,19 @@ fn first_answer(conn: &mut PgConnection, retry: &Retry) -> Result<Option<Value>>
         Some(_) => Err(Fault::new(
             FaultKind::Conflict,
             "id_taken",
-            "该编号已用于另一份内容不同的上报",
+            "该编号已用于另一份内容不同的请求",
             "This id was already used with another content",
         )),
         None => Ok(None),
     }
 }
 
-fn remember(conn: &mut PgConnection, retry: &Retry, status: i16, answer: &Value) -> Result<()> {
+pub(super) fn remember(
+    conn: &mut PgConnection,
+    retry: &Retry,
+    status: i16,
+    answer: &Value,
+) -> Result<()> {
     diesel::insert_into(first_answers::table)
         .values((
             first_answers::person_id.eq(retry.person),
@@ -131,7 +134,7 @@ fn remember(conn: &mut PgConnection, retry: &Retry, status: i16, answer: &Value)
 
 /// The atlas of the generation in force. A publish takes the same lock exclusively, so none can
 /// come between the look-up and the commit.
-fn current_atlas(conn: &mut PgConnection, world: &World) -> Result<Arc<Atlas>> {
+pub(super) fn current_atlas(conn: &mut PgConnection, world: &World) -> Result<Arc<Atlas>> {
     use super::schema::generations;
     notify::hold_boundaries(conn)?;
     let newest: Option<i64> =
@@ -151,29 +154,28 @@ fn create(
 ) -> Result<CaseRow> {
     // To the microsecond, as the store keeps it: the first answer and a later one agree.
     let now = Utc::now().trunc_subsecs(6);
+    let settings = world.settings.load();
     let siting = intake::site(
         atlas,
         &world.roster.load(),
         report.position,
         report.accuracy_m,
         report.nature,
-        NEAREST_WITHIN_M,
+        settings.nearest_within_m,
     );
     let overlay = match &report.footprint {
         Some(footprint) => Some(world.land.overlay(atlas).cover(footprint)?.by_category),
         None => None,
     };
     let areas = intake::areas(siting.category, overlay, report.area_m2);
+    // By name alone it would be a suggestion: cumulation needs an identity.
     let earlier = match &report.party_id_number {
         Some(id_number) => cases::earlier_takings(conn, id_number)?,
         None => EarlierTakings::default(),
     };
-    // By name alone it would be a suggestion: cumulation needs an identity.
-    let alarms = match &report.party_id_number {
-        Some(_) => alarms(&areas, earlier, CriminalThresholds::default()),
-        None => alarms(&areas, EarlierTakings::default(), CriminalThresholds::default()),
-    };
+    let alarms = alarms(&areas, earlier, settings.thresholds_at(now));
     let mut row = new_row(report, &siting, &areas, atlas, now);
+    workflow::set_first_deadlines(&mut row, &settings)?;
     row.alarms = serde_json::to_value(alarms).map_err(Fault::internal)?;
     row.number = cases::next_number(conn, &numbering_code(atlas, &row), now)?;
 

@@ -1,8 +1,9 @@
 //! What the service holds in memory, kept in step with the store by `LISTEN`/`NOTIFY`.
 
 use super::schema::{duties, imports, people, revisions};
-use super::{Store, cases, features, notify, settings};
+use super::{Store, absences, cases, features, notify, settings};
 use crate::atlas::lookup::Atlas;
+use crate::enforcement::clock::Clock;
 use crate::enforcement::dispatch::Roster;
 use crate::enforcement::people::{Duty, DutyNature, Person, Rank, Role};
 use crate::enforcement::settings::Settings;
@@ -11,6 +12,7 @@ use crate::statistics::land::LandStatistics;
 use crate::tiles::case_index::CaseIndex;
 use crate::tiles::cases::CaseRecord;
 use arc_swap::ArcSwap;
+use chrono::NaiveDate;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -36,6 +38,8 @@ pub struct World {
     pub atlas: ArcSwap<Atlas>,
     pub roster: ArcSwap<Roster>,
     pub settings: ArcSwap<Settings>,
+    /// The time, for whatever decides by it.
+    pub clock: Clock,
     pub cases: CaseIndex,
     /// Land areas, worked out once per generation.
     pub land: LandStatistics,
@@ -53,6 +57,8 @@ struct Marks {
     served: u64,
     boundaries: i64,
     people: i64,
+    /// The day whose absences the roster knows.
+    day: Option<NaiveDate>,
     settings: i64,
     imports: i64,
     /// No transaction before this one was still running at the last reading. None before the
@@ -69,7 +75,13 @@ const CHANNEL_CAPACITY: usize = 4096;
 impl World {
     /// Reads everything.
     pub fn load(store: &Store) -> Result<Self> {
+        Self::load_at(store, Clock::system())
+    }
+
+    /// Reads everything, and takes the time from a clock.
+    pub fn load_at(store: &Store, clock: Clock) -> Result<Self> {
         let world = Self {
+            clock,
             atlas: ArcSwap::default(),
             roster: ArcSwap::default(),
             settings: ArcSwap::default(),
@@ -116,9 +128,11 @@ impl World {
             changes.extend(self.read_boundaries(conn)?);
             marks.boundaries = revision("boundaries");
         }
-        if revision("people") != marks.people {
-            self.roster.store(Arc::new(load_roster(conn)?));
+        let today = self.clock.today();
+        if revision("people") != marks.people || marks.day != Some(today) {
+            self.roster.store(Arc::new(load_roster_on(conn, today)?));
             marks.people = revision("people");
+            marks.day = Some(today);
             changes.push(Change::People);
         }
         if revision("settings") != marks.settings {
@@ -226,8 +240,14 @@ fn read_imports(conn: &mut PgConnection, marks: &mut Marks) -> Result<Vec<Change
     Ok(changes)
 }
 
-/// Active people and their duties.
+/// Active people and their duties, as they answer today.
 pub fn load_roster(conn: &mut PgConnection) -> Result<Roster> {
+    load_roster_on(conn, Clock::system().today())
+}
+
+/// Active people and their duties, as they answer on a day (Asia/Shanghai): those who are away
+/// are passed over.
+pub fn load_roster_on(conn: &mut PgConnection, day: NaiveDate) -> Result<Roster> {
     type PersonRow = (Uuid, String, String, String, String, Option<String>);
     let rows: Vec<PersonRow> = people::table
         .filter(people::active)
@@ -262,7 +282,7 @@ pub fn load_roster(conn: &mut PgConnection) -> Result<Roster> {
             })
         })
         .collect::<Result<_>>()?;
-    Ok(Roster::new(people, duties))
+    Ok(Roster::new(people, duties).with_absent(absences::away_on(conn, day)?))
 }
 
 /// How often the listening connection is looked at; a local read that costs microseconds.

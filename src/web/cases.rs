@@ -18,7 +18,7 @@ use crate::store::{Store, attachments};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Duration, SubsecRound, TimeZone, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use geo::Coord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,11 +97,7 @@ fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
     one_of(body.patrol_kind.as_deref(), &PATROL_KINDS, "patrol_kind")?;
     let now = Utc::now();
     let observed_at = body.observed_at.unwrap_or(now).trunc_subsecs(6);
-    // A phone's clock may be wrong by a day; a year is no clock.
-    let earliest = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().unwrap_or(now);
-    if observed_at < earliest || observed_at > now + Duration::days(400) {
-        return Err(wrong("observed_at", "a time since 2000 and not in the far future"));
-    }
+    let observed_at = params::device_time(observed_at, now, "observed_at")?;
     let party = body.party.unwrap_or_default();
     Ok(Report {
         id: body.id.unwrap_or_else(Uuid::new_v4),
@@ -150,13 +146,7 @@ async fn report(
 ) -> Result<HttpResponse> {
     account.require(Action::ReportCase)?;
     let body = body.into_inner();
-    let header = request.headers().get("idempotency-key").and_then(|v| v.to_str().ok());
-    let key = match (body.id, header) {
-        (Some(id), _) => id.to_string(),
-        (None, Some(key)) if key.len() <= 200 => key.to_string(),
-        (None, Some(_)) => return Err(wrong("Idempotency-Key", "at most 200 characters")),
-        (None, None) => Uuid::new_v4().to_string(),
-    };
+    let key = params::retry_key(body.id, &request)?;
     let digest = Sha256::digest(serde_json::to_vec(&body).map_err(Fault::internal)?).into();
     let person = account.person.id;
     let shared = state.clone();
@@ -355,8 +345,30 @@ pub struct Event {
     mocked: Option<bool>,
     text: Option<String>,
     attachments: Vec<Uuid>,
+    /// The attachments, described.
+    files: Vec<EventFile>,
     #[schema(value_type = Object)]
     data: Value,
+}
+
+/// An attachment that an event shows.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct EventFile {
+    id: Uuid,
+    media_type: String,
+    file_name: String,
+    bytes: i64,
+}
+
+impl From<&attachments::Attachment> for EventFile {
+    fn from(file: &attachments::Attachment) -> Self {
+        Self {
+            id: file.id,
+            media_type: file.media_type.clone(),
+            file_name: file.file_name.clone(),
+            bytes: file.bytes,
+        }
+    }
 }
 
 /// Who did it; none where the platform did.
@@ -384,9 +396,11 @@ async fn history(
 ) -> Result<HttpResponse> {
     let answer = blocking(move || {
         let case = visible_case(&state.store, &account, *id)?;
-        let events = cases::history(&mut *state.store.conn()?, case.id)?;
-        let roster = state.world.roster.load();
-        let name = |id: Uuid| roster.person(id).map(|p| p.name.clone()).unwrap_or_default();
+        let mut conn = state.store.conn()?;
+        let events = cases::history(&mut conn, case.id)?;
+        let names = cases::names_of(&mut conn, events.iter().filter_map(|e| e.actor_id))?;
+        let files = attachments::of_case(&mut conn, case.id)?;
+        let name = |id: Uuid| names.get(&id).cloned().unwrap_or_default();
         let items = events
             .into_iter()
             .map(|e| Event {
@@ -401,6 +415,11 @@ async fn history(
                 accuracy_m: e.accuracy_m,
                 mocked: e.mocked,
                 text: e.text,
+                files: files
+                    .iter()
+                    .filter(|file| e.attachments.contains(&file.id))
+                    .map(EventFile::from)
+                    .collect(),
                 attachments: e.attachments,
                 data: e.data,
             })

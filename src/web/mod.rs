@@ -1,5 +1,7 @@
 //! HTTP: one file per resource.
 
+pub mod absences;
+pub mod actions;
 pub mod app;
 pub mod areas;
 pub mod attachments;
@@ -11,6 +13,7 @@ pub mod imports;
 pub mod lookup;
 pub mod params;
 pub mod problem;
+pub mod redispatch;
 pub mod session;
 pub mod settings;
 pub mod state;
@@ -55,10 +58,13 @@ fn api(config: &mut ServiceConfig) {
     areas::configure(config);
     lookup::configure(config);
     cases::configure(config);
+    actions::configure(config);
     attachments::configure(config);
     imports::configure(config);
     stats::configure(config);
     settings::configure(config);
+    absences::configure(config);
+    redispatch::configure(config);
     events::configure(config);
 }
 

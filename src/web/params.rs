@@ -1,8 +1,10 @@
 //! Reading query parameters: unknown ones are refused, lists are split, days are Shanghai's.
 
 use crate::error::{Fault, Result};
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use actix_web::HttpRequest;
+use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Asia::Shanghai;
+use uuid::Uuid;
 
 /// At most this many values in one list parameter.
 const MAX_LIST: usize = 50;
@@ -113,6 +115,27 @@ pub fn text(value: Option<String>, field: &str) -> Result<Option<String>> {
         .field(field, "NUL")),
         _ => Ok(value),
     }
+}
+
+/// The key under which a retry finds the first answer: the client's id, or the header
+/// `Idempotency-Key`; none of them makes every request a new one.
+pub fn retry_key(id: Option<Uuid>, request: &HttpRequest) -> Result<String> {
+    let header = request.headers().get("idempotency-key").and_then(|v| v.to_str().ok());
+    match (id, header) {
+        (Some(id), _) => Ok(id.to_string()),
+        (None, Some(key)) if key.len() <= 200 => Ok(key.to_string()),
+        (None, Some(_)) => Err(wrong("Idempotency-Key", "at most 200 characters")),
+        (None, None) => Ok(Uuid::new_v4().to_string()),
+    }
+}
+
+/// A device's time. Its clock may be wrong by a day; a year is no clock.
+pub fn device_time(time: DateTime<Utc>, now: DateTime<Utc>, field: &str) -> Result<DateTime<Utc>> {
+    let earliest = Utc.with_ymd_and_hms(2000, 1, 1, 0, 0, 0).single().unwrap_or(now);
+    if time < earliest || time > now + Duration::days(400) {
+        return Err(wrong(field, "a time since 2000 and not in the far future"));
+    }
+    Ok(time)
 }
 
 /// The page size: default 50, at most 1000.

@@ -7,6 +7,7 @@ use super::state::{AppState, blocking};
 use crate::enforcement::permissions::Action;
 use crate::enforcement::settings::{KEYS, Webhook};
 use crate::error::{Fault, Result};
+use crate::store::audit::{self, Entry};
 use crate::store::settings::{self, Change};
 use actix_web::{HttpResponse, get, put, web};
 use chrono::{DateTime, Utc};
@@ -122,7 +123,17 @@ async fn set(
         expected_revision: body.expected_revision,
     };
     let answer = blocking(move || {
-        let kept = settings::set(&state.store, &key, &body.value, &change, |_, _, _| Ok(()))?;
+        let kept = settings::set(&state.store, &key, &body.value, &change, |conn, old, new| {
+            let entry = Entry {
+                actor: Some(account.person.id),
+                from: account.from,
+                action: "settings.change",
+                subject: format!("settings:{key}"),
+                before: Some(shown(&key, old.clone())),
+                after: Some(shown(&key, new.clone())),
+            };
+            audit::record(conn, &entry)
+        })?;
         state.world.refresh(&state.store)?;
         Ok(Setting {
             value: shown(&key, kept.value),

@@ -39,7 +39,7 @@ impl AppState {
     pub fn new(store: Store, world: Arc<World>, data_dir: PathBuf, secure_cookies: bool) -> Self {
         let accounts = Cache::builder().max_capacity(20_000).time_to_live(ACCOUNT_CACHE).build();
         let tiles = TileService::new(TILE_CACHE_BYTES);
-        let clock = Clock::system();
+        let clock = world.clock.clone();
         Self { store, world, tiles, clock, data_dir, secure_cookies, accounts }
     }
 }

@@ -55,7 +55,7 @@ fn by_of(text: Option<&str>) -> Result<LandBy> {
 }
 
 /// Where an area is, as rights see it: a functional area's towns are not their district's.
-fn codes_of(tree: &AreaTree, area: Area) -> PlaceCodes {
+pub(super) fn codes_of(tree: &AreaTree, area: Area) -> PlaceCodes {
     let official = |level| tree.official_code(area, level).map(String::from);
     let functional = tree.line(area).find(|a| a.level == AreaLevel::FunctionalArea);
     let functional = functional.and_then(|a| tree.feature(a)).map(|f| f.code.clone());
