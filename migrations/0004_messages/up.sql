@@ -58,7 +58,7 @@ CREATE INDEX push_subscriptions_by_person ON push_subscriptions (person_id);
 -- The service's own key pair for Web Push (VAPID): made once, or every browser would have to
 -- subscribe anew.
 CREATE TABLE push_keys (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     private_key bytea NOT NULL,
     made_at     timestamptz NOT NULL DEFAULT now()
 );
