@@ -38,8 +38,8 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
 
-    push_keys (only) {
-        only -> Bool,
+    push_keys (singleton) {
+        singleton -> Bool,
         private_key -> Bytea,
         made_at -> Timestamptz,
     }
