@@ -19,7 +19,7 @@ const me = 'person-1'
 const at = { lon: 119.0078, lat: 25.454, accuracy_m: 8, crs: 'wgs84' as const }
 
 function photo(id: string, bytes = 10): Photo {
-  return { id, name: `${id}.jpg`, type: 'image/jpeg', bytes, takenAt: 1, original: new Blob([new Uint8Array(bytes)]), copy: new Blob(['s']) }
+  return { id, name: `${id}.jpg`, type: 'image/jpeg', bytes, takenAt: 1, fix: { lon: 119, lat: 25.4, accuracy_m: 6 }, original: new Blob([new Uint8Array(bytes)]), copy: new Blob(['s']) }
 }
 
 /** A server that keeps what it took, answers a retry with the first answer, and fails as told. */
@@ -59,7 +59,8 @@ class FakeServer implements Transport {
 
 async function reportCase(photos: string[] = ['p1', 'p2']): Promise<string> {
   const form = { ...emptyForm(), nature: 'illegal_construction' as const, photos }
-  await enqueue(caseEntries(form, at, me, '某村', []), photos.map((id) => photo(id)))
+  const taken = photos.map((id) => photo(id))
+  await enqueue(caseEntries(form, at, me, '某村', taken), taken)
   return form.id
 }
 
@@ -75,6 +76,9 @@ describe('the queue', () => {
     const server = new FakeServer()
     expect(await drain(server)).toMatchObject({ end: 'empty', sent: 3 })
     expect(server.taken.map((one) => one.id)).toEqual([id, 'p1', 'p2'])
+    expect(server.taken[1]?.body, 'when and where it was taken').toEqual({
+      lon: 119, lat: 25.4, crs: 'wgs84', accuracy_m: 6, observed_at: '1970-01-01T00:00:00.001Z',
+    })
     const kept = await (await db()).get('photos', 'p1')
     expect(kept?.original).toBeUndefined()
     expect(kept?.copy).toBeDefined()
@@ -315,7 +319,7 @@ describe('a full phone', () => {
   it('keeps the small copy where the original finds no room, and says so', async () => {
     await limit(100)
     try {
-      expect(await keep(caseEntries(form(), at, me, '', []), [photo('big', 5_000)])).toBe('light')
+      expect(await keep(caseEntries(form(), at, me, '', [photo('big', 5_000)]), [photo('big', 5_000)])).toBe('light')
     } finally {
       restore()
     }

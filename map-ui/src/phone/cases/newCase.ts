@@ -3,7 +3,8 @@ import type { Position } from 'geojson'
 import { newId } from '@/api/id'
 import { polygonOf } from '../footprint/area'
 import type { ChosenPosition } from '../place/chosen'
-import type { NewEntry } from '../queue/outbox'
+import type { Photo } from '../queue/model'
+import { photoEntry, type NewEntry } from '../queue/outbox'
 
 export const newCaseKey = 'new'
 
@@ -61,12 +62,10 @@ export function caseBody(form: NewCaseForm, at: ChosenPosition): Record<string, 
 }
 
 /** The case first, so that it is dispatched while the photos are still on their way. */
-export function caseEntries(form: NewCaseForm, at: ChosenPosition, person: string, place: string, bytes: number[]): NewEntry[] {
+export function caseEntries(form: NewCaseForm, at: ChosenPosition, person: string, place: string, photos: readonly Photo[]): NewEntry[] {
   const label = { nature: form.nature, place }
   return [
     { id: form.id, kind: 'case', person, caseId: form.id, label, body: caseBody(form, at) },
-    ...form.photos.map((id, index): NewEntry => ({
-      id, kind: 'photo', person, caseId: form.id, label: { ...label, bytes: bytes[index] }, body: {}, after: [form.id],
-    })),
+    ...photos.map((photo) => photoEntry(photo, person, form.id, label, [form.id])),
   ]
 }

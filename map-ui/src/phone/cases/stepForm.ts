@@ -1,6 +1,6 @@
 /** The form of a step on a case, and what of it goes to the server. */
 import type { Entry, Photo } from '../queue/model'
-import type { NewEntry } from '../queue/outbox'
+import { photoEntry, type NewEntry } from '../queue/outbox'
 import type { Offer } from './steps'
 
 export interface StepForm {
@@ -75,9 +75,7 @@ export function stepEntries(id: string, body: Record<string, unknown>, made: Mad
   const before = earlier.map((entry) => entry.id)
   const cases = earlier.filter((entry) => entry.kind === 'case').map((entry) => entry.id)
   return [
-    ...photos.map((photo): NewEntry => ({
-      id: photo.id, kind: 'photo', person, caseId, label: { ...label, bytes: photo.bytes }, body: {}, after: cases,
-    })),
+    ...photos.map((photo) => photoEntry(photo, person, caseId, label, cases)),
     { id, kind: 'action', person, caseId, label, body, after: [...before, ...photos.map((photo) => photo.id)] },
   ]
 }

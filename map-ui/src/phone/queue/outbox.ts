@@ -44,6 +44,13 @@ export interface NewEntry {
   madeAt?: number
 }
 
+/** A photo on its way: with when and where it was taken, which the server keeps beside it. */
+export function photoEntry(photo: Photo, person: string, caseId: string, label: EntryLabel, after: string[]): NewEntry {
+  const { lon, lat, accuracy_m } = photo.fix ?? {}
+  const body = photo.fix ? { lon, lat, crs: 'wgs84', accuracy_m } : {}
+  return { id: photo.id, kind: 'photo', person, caseId, label: { ...label, bytes: photo.bytes }, body, after, madeAt: photo.takenAt }
+}
+
 /**
  * Puts entries into the queue, with their photos, all or none; in the order given. What is full
  * throws ({@link isFull}), and then nothing was written.

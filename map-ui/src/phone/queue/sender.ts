@@ -46,7 +46,7 @@ async function seal(entry: Entry): Promise<Entry> {
   if (entry.sealed) return entry
   const offset = entry.offset ?? (await clockOffset()) ?? 0
   const body = { ...entry.body }
-  if (entry.kind !== 'reply' && entry.kind !== 'photo') {
+  if (entry.kind !== 'reply') {
     body.observed_at = new Date(entry.madeAt + offset).toISOString()
   }
   const sealed: Entry = { ...entry, body, sealed: true }

@@ -85,6 +85,11 @@ async function post(path: string, body: unknown): Promise<Outcome> {
   return outcomeOf(response.status, answer, response.headers.get('retry-after'))
 }
 
+/** When and where it was taken, as both kinds of upload tell it. */
+function circumstances(entry: Entry): Record<string, string> {
+  return Object.fromEntries(Object.entries(entry.body).map(([name, value]) => [name, String(value)]))
+}
+
 /** The server has no resumable uploads. */
 class NotResumable extends Error {}
 
@@ -118,6 +123,7 @@ async function resumable(entry: Entry, photo: Photo, file: Blob): Promise<Outcom
         case_id: entry.caseId ?? '',
         filename: photo.name,
         filetype: photo.type,
+        ...circumstances(entry),
       },
       onUploadUrlAvailable: () => {
         if (upload.url) void db().then((store) => store.put('photos', { ...photo, uploadUrl: upload.url ?? undefined }))
@@ -133,6 +139,7 @@ async function resumable(entry: Entry, photo: Photo, file: Blob): Promise<Outcom
 async function multipart(entry: Entry, photo: Photo, file: Blob): Promise<Outcome> {
   const form = new FormData()
   form.append('id', entry.id)
+  for (const [name, value] of Object.entries(circumstances(entry))) form.append(name, value)
   form.append('file', file, photo.name)
   try {
     const path = `/api/v1/cases/${entry.caseId}/attachments`
