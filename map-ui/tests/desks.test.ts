@@ -3,7 +3,7 @@ import type { Attachment, CaseEvent } from '@/api/cases'
 import { isOverdue, placeName } from '@/api/cases'
 import { newId } from '@/api/id'
 import { queryText } from '@/api/call'
-import { fieldsOf, inOrder, readOffers } from '@/cases/actions'
+import { fieldsOf, inOrder, isNeeded } from '@/cases/actions'
 import { beforeAfter, photoSteps } from '@/cases/photos'
 import { relative } from '@/components/moment'
 import { firstDay, lastDay, lastMonths, step, windowOf } from '@/leader/months'
@@ -46,24 +46,25 @@ describe('months', () => {
 })
 
 describe('steps of a case', () => {
-  it('are read however the server words them', () => {
-    const offers = readOffers({
-      items: [
-        { action: 'comment' },
-        { action: 'urge', required: [], evidence: [] },
-        { action: 'reassign', required: ['to_user', { name: 'reason' }] },
-        { action: 'recheck', evidence: { photos: 1 } },
-        { action: 'reject', allowed: false },
-        { nonsense: 1 },
-      ],
-    })
-    expect(offers.map((offer) => offer.action)).toEqual(['comment', 'urge', 'reassign', 'recheck'])
-    expect(inOrder(offers).map((offer) => offer.action)).toEqual(['urge', 'reassign', 'recheck', 'comment'])
-    expect(fieldsOf(offers[2]!)).toEqual([
-      { field: 'to_user', required: true },
-      { field: 'reason', required: true },
-      { field: 'text', required: false },
-    ])
+  const offer = (action: string, needs: string[] = []) => ({ action, needs, lacks: [] })
+
+  it('stand in the order people look for them, unknown ones last', () => {
+    const offered = inOrder([offer('comment'), offer('new_one'), offer('urge'), offer('approve_close')])
+    expect(offered.map(({ action }) => action)).toEqual(['approve_close', 'urge', 'comment', 'new_one'])
+  })
+
+  it('ask what they need, and for what may come with them', () => {
+    expect(fieldsOf(offer('reassign', ['to_user', 'reason']))).toEqual(['to_user', 'deadline', 'reason', 'text'])
+    expect(fieldsOf(offer('transfer', ['reason']))).toEqual(['authority', 'reason', 'text'])
+    expect(fieldsOf(offer('urge'))).toEqual(['text'])
+  })
+
+  it('need the demolished area only where something was demolished', () => {
+    const apply = offer('apply_close', ['outcome', 'demolished_if_so'])
+    expect(fieldsOf(apply)).toEqual(['outcome', 'demolished_m2', 'text'])
+    expect(isNeeded(apply, 'demolished_m2', 'stopped')).toBe(false)
+    expect(isNeeded(apply, 'demolished_m2', 'demolished')).toBe(true)
+    expect(isNeeded(offer('record_demolition', ['demolished_m2']), 'demolished_m2', '')).toBe(true)
   })
 })
 

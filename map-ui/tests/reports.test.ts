@@ -1,31 +1,28 @@
 import { describe, expect, it } from 'vitest'
-import { columnsOf, drill, quantiles, show } from '@/reports/columns'
+import { behind, quantiles, show } from '@/reports/columns'
 
-const row = { code: '350302', name: '城厢区', basic_farmland: 12.34, total: 20, found: 3, closed: 1, links: {} }
+const row = {
+  code: '350302',
+  name: '城厢区',
+  overdue: 2,
+  lists: {
+    overdue: { path: '/api/v1/cases', query: 'area=350302&overdue=true&from=2026-01-01&evil=1', count: 2 },
+    found: { path: '/api/v1/cases', query: 'area=350302', count: 0 },
+    visits: { path: '/api/v1/patrol/visits', query: 'area=350302', count: 7 },
+  },
+}
 
-describe('columns', () => {
-  it('of the case report stand in the officials’ order', () => {
-    const columns = columnsOf('cases', { title: '', rows: [row] })
-    expect(columns.map(({ key, kind }) => `${key}:${kind}`)).toEqual([
-      'name:text', 'basic_farmland:area', 'total:area', 'found:count', 'closed:count',
-    ])
-  })
-
-  it('of others are those of their rows', () => {
-    const columns = columnsOf('success', { title: '', rows: [{ code: '1', name: 'x', closed: 2, due: 4, closing_rate: 0.5 }] })
-    expect(columns.map(({ key, kind }) => `${key}:${kind}`)).toEqual(['name:text', 'closed:count', 'due:count', 'closing_rate:rate'])
-  })
-})
-
-describe('drill', () => {
-  const period = { from: '2026-01-01', to: '2026-03-31' }
-  it('opens the cases behind a figure', () => {
-    expect(drill('overdue', row, '350300', period)).toEqual({ area: '350302', ...period, overdue: 'true' })
-    expect(drill('demolished', row, '', period)).toEqual({
-      area: '350302', demolished_from: '2026-01-01', demolished_to: '2026-03-31',
+describe('behind a figure', () => {
+  it('stands the list that the server names, with the filters we know', () => {
+    expect(behind(row, 'overdue')).toEqual({
+      name: 'cases', query: { area: '350302', overdue: 'true', from: '2026-01-01' },
     })
-    expect(drill('found', { name: '未定位' }, '', period)).toEqual({ ...period, unplaced: 'true' })
-    expect(drill('name', row, '', period)).toBeUndefined()
+  })
+
+  it('stands nothing where there are no cases, or another list', () => {
+    expect(behind(row, 'found')).toBeUndefined()
+    expect(behind(row, 'visits')).toBeUndefined()
+    expect(behind({ name: 'x' }, 'found')).toBeUndefined()
   })
 })
 
@@ -33,6 +30,7 @@ describe('figures', () => {
   it('are shown as people read them', () => {
     expect(show(0.873, 'rate', 'en')).toBe('87.3 %')
     expect(show(12345.67, 'area', 'en')).toBe('12,345.7')
+    expect(show(3, 'change', 'en')).toBe('+3')
     expect(show(null, 'rate', 'en')).toBe('—')
   })
 

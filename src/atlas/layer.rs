@@ -1,18 +1,13 @@
-//! One published layer: its features and two indices: a directory of cells for positions, an R-tree
-//! over the boxes for everything else.
+//! One published layer: its features, their prepared edges, and two indices: a directory of squares
+//! for positions, an R-tree over the boxes for everything else.
 
-use super::category::Category;
-use super::cell_index::{CellIndex, Exact, Fineness, NOBODY};
+use super::directory::Directory;
 use super::feature::{Feature, LayerInfo, LayerKind};
 use crate::geometry::containment::{self, PreparedPolygon};
 use crate::geometry::geodesic;
-use geo::{BoundingRect, Coord, CoordsIter, Rect};
+use geo::{Coord, Rect};
 use rstar::{AABB, RTree, RTreeObject};
-use rustc_hash::FxHashMap;
 use std::collections::HashMap;
-
-/// Edges from which a polygon is prepared.
-const PREPARED_FROM: usize = 64;
 
 /// A feature's place in its layer: the index into [`Layer::features`].
 pub type FeatureIndex = u32;
@@ -36,15 +31,10 @@ pub struct Layer {
     info: LayerInfo,
     generation: u64,
     features: Vec<Feature>,
-    /// The land category that each feature's class means; beside the features, because a look-up
-    /// of a million parcels would wait for their memory.
-    categories: Vec<Category>,
-    bounds: Vec<Rect>,
-    /// Polygons of so many edges that going through all of them would tell.
-    prepared: FxHashMap<FeatureIndex, PreparedPolygon>,
+    prepared: Vec<PreparedPolygon>,
     tree: RTree<Entry>,
-    /// None in an empty layer, or one off the earth: the tree answers then.
-    cells: Option<CellIndex>,
+    /// None in an empty or hopelessly overlapping layer: the tree answers then.
+    directory: Option<Directory>,
     by_code: HashMap<String, FeatureIndex>,
 }
 
@@ -55,29 +45,24 @@ impl Layer {
         use rayon::prelude::*;
         features.retain(|f| f.geometry.iter().any(|p| !p.exterior().0.is_empty()));
         features.sort_by(|a, b| a.code.cmp(&b.code).then(a.id.cmp(&b.id)));
-        let categories =
-            features.iter().map(|f| Category::of_class(f.class_code.as_deref())).collect();
-        let bounds: Vec<Rect> =
-            features.par_iter().filter_map(|f| f.geometry.bounding_rect()).collect();
-        debug_assert_eq!(bounds.len(), features.len());
-        let prepared = (0..features.len() as FeatureIndex)
-            .into_par_iter()
-            .filter(|&i| features[i as usize].geometry.coords_count() > PREPARED_FROM)
-            .filter_map(|i| Some((i, PreparedPolygon::new(&features[i as usize].geometry)?)))
-            .collect();
-        let entries = bounds
+        let prepared: Vec<PreparedPolygon> =
+            features.par_iter().filter_map(|f| PreparedPolygon::new(&f.geometry)).collect();
+        debug_assert_eq!(prepared.len(), features.len());
+        let entries = prepared
             .iter()
             .zip(0..)
-            .map(|(&bounds, index)| Entry { index, envelope: envelope(bounds) })
+            .map(|(p, index)| Entry { index, envelope: envelope(p.bounds()) })
             .collect();
-        let shape = |i: usize| &features[i].geometry;
-        let cells = CellIndex::build(features.len(), shape, &Fineness::default());
+        let directory = {
+            let shapes: Vec<_> = features.iter().map(|f| &f.geometry).zip(&prepared).collect();
+            Directory::build(&shapes)
+        };
         let mut by_code = HashMap::with_capacity(features.len());
         for (index, feature) in (0..).zip(&features) {
             by_code.entry(feature.code.clone()).or_insert(index);
         }
         let tree = RTree::bulk_load(entries);
-        Self { info, generation, features, categories, bounds, prepared, tree, cells, by_code }
+        Self { info, generation, features, prepared, tree, directory, by_code }
     }
 
     pub fn info(&self) -> &LayerInfo {
@@ -99,11 +84,6 @@ impl Layer {
         &self.features[index as usize]
     }
 
-    /// The land category that a feature's class means, outside basic farmland.
-    pub fn category(&self, index: FeatureIndex) -> Category {
-        self.categories[index as usize]
-    }
-
     /// The feature with this code; the first where several share it.
     pub fn by_code(&self, code: &str) -> Option<&Feature> {
         self.by_code.get(code).map(|&index| self.feature(index))
@@ -116,39 +96,29 @@ impl Layer {
 
     /// Every feature that holds the position (half-open rule), lowest code first.
     pub fn hits_at(&self, position: Coord, hits: &mut Vec<FeatureIndex>) {
-        match &self.cells {
-            Some(cells) => cells.hits(position, self, hits),
-            None => Exact::hits(self, position, hits),
-        }
+        let Some(directory) = &self.directory else {
+            return self.tree_hits(position, hits, |index| self.feature_contains(index, position));
+        };
+        hits.clear();
+        hits.extend(
+            directory
+                .candidates(position)
+                .filter(|c| c.is_whole() || self.feature_contains(c.index(), position))
+                .map(|c| c.index()),
+        );
     }
 
     /// The one owner of the position: of the features that hold it, the one of lowest code.
     pub fn owner_at(&self, position: Coord) -> Option<FeatureIndex> {
-        let owner = match &self.cells {
-            Some(cells) => cells.owner(position, self),
-            None => self.owner_by_tree(position),
+        let Some(directory) = &self.directory else {
+            let mut hits = Vec::new();
+            self.hits_at(position, &mut hits);
+            return hits.first().copied();
         };
-        (owner != NOBODY).then_some(owner)
-    }
-
-    /// [`Layer::owner_at`] of many positions, several times faster; [`NOBODY`] where there is none.
-    /// Both slices have one length.
-    pub fn owners_at(&self, positions: &[Coord], owners: &mut [FeatureIndex]) {
-        debug_assert_eq!(positions.len(), owners.len());
-        match &self.cells {
-            Some(cells) => cells.owners(positions, self, owners),
-            None => {
-                for (owner, &position) in owners.iter_mut().zip(positions) {
-                    *owner = self.owner_by_tree(position);
-                }
-            }
-        }
-    }
-
-    fn owner_by_tree(&self, position: Coord) -> FeatureIndex {
-        let mut hits = Vec::new();
-        Exact::hits(self, position, &mut hits);
-        hits.first().copied().unwrap_or(NOBODY)
+        directory
+            .candidates(position)
+            .find(|c| c.is_whole() || self.feature_contains(c.index(), position))
+            .map(|c| c.index())
     }
 
     /// The plain path, same answer as [`Layer::hits_at`]: every box that holds the position, every
@@ -177,25 +147,17 @@ impl Layer {
 
     /// Whether a feature of this layer holds the position.
     pub fn feature_contains(&self, index: FeatureIndex, position: Coord) -> bool {
-        if let Some(prepared) = self.prepared.get(&index) {
-            return prepared.contains(position);
-        }
-        let (low, high) = (self.bounds[index as usize].min(), self.bounds[index as usize].max());
-        let in_bounds = position.x >= low.x
-            && position.x <= high.x
-            && position.y >= low.y
-            && position.y <= high.y;
-        in_bounds && containment::contains(&self.feature(index).geometry, position)
+        self.prepared[index as usize].contains(position)
     }
 
     /// The bounding box of a feature, degrees.
     pub fn bounds_of(&self, index: FeatureIndex) -> Rect {
-        self.bounds[index as usize]
+        self.prepared[index as usize].bounds()
     }
 
     /// Bytes that the directory takes, for figures.
     pub fn directory_bytes(&self) -> usize {
-        self.cells.as_ref().map_or(0, CellIndex::bytes)
+        self.directory.as_ref().map_or(0, Directory::bytes)
     }
 
     /// The bounding box of the layer, degrees; `None` when it is empty.
@@ -257,17 +219,6 @@ impl Layer {
     /// Whether positions have one owner here.
     pub fn is_partition(&self) -> bool {
         self.info.kind == LayerKind::Partition
-    }
-}
-
-/// What the directory asks for positions within a hair of a border.
-impl Exact for Layer {
-    fn holds(&self, index: FeatureIndex, position: Coord) -> bool {
-        self.feature_contains(index, position)
-    }
-
-    fn hits(&self, position: Coord, hits: &mut Vec<FeatureIndex>) {
-        self.tree_hits(position, hits, |index| self.feature_contains(index, position));
     }
 }
 

@@ -69,7 +69,8 @@ fn surroundings(store: &Store, layer: &str) -> Result<(Atlas, LayerInfo)> {
     Ok((features::load_atlas(&mut conn)?, layer))
 }
 
-fn check_all(store: &Store, draft: &mut Draft, atlas: &Atlas) -> Result<()> {
+/// Checks a draft against itself and what is in force, and counts the cases it would move.
+pub(super) fn check_all(store: &Store, draft: &mut Draft, atlas: &Atlas) -> Result<()> {
     check::check(draft, atlas);
     // Only areas decide who answers; what land they stand on does not.
     if needs_code(&draft.layer.name) {

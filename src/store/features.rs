@@ -175,6 +175,22 @@ pub fn load_features(conn: &mut PgConnection, layer: &str) -> Result<Vec<Feature
     Ok(rows.into_par_iter().map(Feature::from).collect())
 }
 
+/// The features of a layer that were in force with a generation, by code.
+pub fn at_generation(
+    conn: &mut PgConnection,
+    layer: &str,
+    generation: i64,
+) -> Result<Vec<Feature>> {
+    let rows: Vec<Row> = features::table
+        .filter(features::layer.eq(layer))
+        .filter(features::valid_from.le(generation))
+        .filter(features::valid_to.is_null().or(features::valid_to.gt(generation)))
+        .order((features::code, features::id))
+        .select(Row::as_select())
+        .load(conn)?;
+    Ok(rows.into_par_iter().map(Feature::from).collect())
+}
+
 /// The features of a draft or of any import, by record.
 pub fn of_import(conn: &mut PgConnection, import_id: Uuid) -> Result<Vec<Feature>> {
     let rows: Vec<Row> = features::table

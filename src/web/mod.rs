@@ -8,10 +8,13 @@ pub mod attachments;
 mod batch_stream;
 pub mod cases;
 pub mod events;
+pub mod filters;
 pub mod health;
 pub mod imports;
+pub mod layers;
 pub mod lookup;
 pub mod params;
+pub mod places;
 pub mod problem;
 pub mod redispatch;
 pub mod session;
@@ -66,6 +69,9 @@ fn api(config: &mut ServiceConfig) {
     absences::configure(config);
     redispatch::configure(config);
     events::configure(config);
+    places::configure(config);
+    filters::configure(config);
+    layers::configure(config);
 }
 
 /// The OpenAPI document of everything below `/api`, `/tiles` and for operators.

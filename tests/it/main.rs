@@ -4,6 +4,7 @@ mod architecture;
 mod audit;
 mod cli_lookup;
 mod cluster;
+mod desks;
 mod exactly_one;
 mod http_cases;
 mod http_imports;

@@ -132,13 +132,12 @@ export const photo = (id: string, size: 'thumb' | 'preview' = 'preview') => `/ap
 /** What one may do to a case now, and what each step asks for. */
 export interface ActionOffer {
   action: string
-  /** Names of fields: `text`, `reason`, `to_user`, `demolished_m2`, `outcome`, `duplicate_of` … */
-  required: string[]
-  optional: string[]
-  /** Photos or papers that must come with it. */
-  evidence: number
-  outcomes?: string[]
-  reason?: string
+  name_zh?: string
+  name_en?: string
+  /** What the request must bring: `reason`, `to_user`, `photos`, `demolished_if_so` … */
+  needs: string[]
+  /** What the case itself still lacks: refused until somebody has seen to it. */
+  lacks: string[]
 }
 
 export interface ActionBody {
@@ -152,6 +151,8 @@ export interface ActionBody {
   to_user?: string
   reason?: string
   duplicate_of?: string
+  deadline?: string
+  authority?: string
   [field: string]: unknown
 }
 

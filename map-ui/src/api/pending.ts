@@ -2,24 +2,24 @@
  * Endpoints whose answers the OpenAPI document leaves open, or that a server of an older version
  * lacks. What may be missing says so, and the pages bear it.
  */
-import type { FeatureCollection, Geometry } from 'geojson'
 import { call, type Page, type Query } from './call'
+import type { Case, CasePlace } from './cases'
 
 // ---- People, duties, absences, tokens, audit
 
 export interface PersonItem {
   id: string
+  phone: string
   name: string
-  phone?: string
   role: string
   area_code: string
-  area_name?: string | null
-  area?: { code: string; name: string } | null
   department?: string | null
   language?: string
-  active?: boolean
-  activated?: boolean
+  active: boolean
+  /** Has a password. */
+  activated: boolean
   must_change_password?: boolean
+  locked_until?: string | null
   left_at?: string | null
 }
 
@@ -29,20 +29,25 @@ export const readPerson = (id: string) => call<PersonItem>('GET', `/api/v1/peopl
 export const savePerson = (id: string | undefined, body: Record<string, unknown>) =>
   id ? call<PersonItem>('PATCH', `/api/v1/people/${id}`, { body }) : call<PersonItem>('POST', '/api/v1/people', { body })
 export const activatePerson = (id: string) =>
-  call<{ password?: string; first_password?: string }>('POST', `/api/v1/people/${id}/activate`, { body: {} })
-export const personLeaves = (id: string, to: string | undefined) =>
-  call<Record<string, unknown>>('POST', `/api/v1/people/${id}/leave`, { body: { to: to ?? null } })
+  call<{ person: PersonItem; password: string }>('POST', `/api/v1/people/${id}/activate`, { body: {} })
+export const personLeaves = (id: string, body: { id: string; to: string }) =>
+  call<Record<string, unknown>>('POST', `/api/v1/people/${id}/leave`, { body })
 
 /** What an import of a table did, or would do, row by row. */
 export interface SheetReport {
-  read?: number
-  accepted?: number
-  added?: number
-  changed?: number
-  unchanged?: number
-  rejected?: { row?: number; record?: number; code?: string; reason?: string; detail?: string }[]
-  warnings?: { code?: string; detail?: string; row?: number }[]
-  [field: string]: unknown
+  read: number
+  accepted: number
+  updated: number
+  unchanged: number
+  removed: number
+  rejected: RowRemark[]
+  warnings: RowRemark[]
+}
+export interface RowRemark {
+  /** The header is 1. */
+  row: number
+  code: string
+  detail: string
 }
 
 export function importSheet(kind: 'people' | 'duties', file: File, dryRun: boolean): Promise<SheetReport> {
@@ -52,23 +57,27 @@ export function importSheet(kind: 'people' | 'duties', file: File, dryRun: boole
 }
 
 export interface Duty {
-  id?: string
+  id: number
   code: string
-  name?: string | null
   nature: string
-  rank: number
+  rank: Rank
   person_id: string
-  person?: { id: string; name: string; phone?: string } | null
-  person_name?: string
+  name: string
+  phone: string
+  role: string
+}
+export type Rank = 'primary' | 'backup'
+/** Who answers for a cell or area, for a nature, in a rank; nobody with `null`. */
+export interface Stroke {
+  code: string
+  nature: string
+  rank: Rank
+  person_id: string | null
 }
 
 export const listDuties = (query: Query, signal?: AbortSignal) =>
   call<Page<Duty>>('GET', '/api/v1/duties', { query, signal })
-/** Paints: each entry names who answers for a cell or area, for a nature, in a rank. */
-export const setDuties = (duties: Pick<Duty, 'code' | 'nature' | 'rank' | 'person_id'>[]) =>
-  call<unknown>('PUT', '/api/v1/duties', { body: { duties } })
-export const removeDuties = (duties: Pick<Duty, 'code' | 'nature' | 'rank'>[]) =>
-  call<unknown>('DELETE', '/api/v1/duties', { body: { duties } })
+export const paintDuties = (id: string, duties: Stroke[]) => call<unknown>('PUT', '/api/v1/duties', { body: { id, duties } })
 
 export interface Gap {
   code: string
@@ -86,12 +95,13 @@ export const listGaps = (query: Query, signal?: AbortSignal) => call<Page<Gap>>(
 export interface Absence {
   id: string
   person_id: string
-  person?: { id: string; name: string } | null
-  person_name?: string
-  from: string
-  to: string
-  stand_in?: string | null
+  name: string
+  phone: string
+  /** Asia/Shanghai, both included. */
+  first_day: string
+  last_day: string
   reason?: string | null
+  cancelled_at?: string | null
 }
 export const listAbsences = (query: Query = {}, signal?: AbortSignal) =>
   call<Page<Absence>>('GET', '/api/v1/absences', { query, signal })
@@ -101,26 +111,27 @@ export const removeAbsence = (id: string) => call<void>('DELETE', `/api/v1/absen
 export interface Token {
   id: string
   name: string
-  person_id?: string
-  person_name?: string
-  created_at?: string
+  scope: string
+  created_at: string
+  expires_at: string
   last_used_at?: string | null
-  expires_at?: string | null
+  revoked_at?: string | null
   /** Shown once, when it is made. */
   token?: string
 }
 export const listTokens = (signal?: AbortSignal) => call<Page<Token>>('GET', '/api/v1/tokens', { signal })
-export const addToken = (body: Record<string, unknown>) => call<Token>('POST', '/api/v1/tokens', { body })
+export const addToken = (body: { id: string; name: string; scope: string; days: number }) =>
+  call<Token>('POST', '/api/v1/tokens', { body })
 export const removeToken = (id: string) => call<void>('DELETE', `/api/v1/tokens/${id}`)
 
 export interface AuditEntry {
-  seq?: number
-  id?: string | number
+  id: number
   at: string
-  actor?: { id: string; name: string } | string | null
+  actor_id?: string | null
+  /** Where the server tells it. */
   actor_name?: string | null
-  from?: string | null
-  from_ip?: string | null
+  actor?: { id: string; name: string } | null
+  address?: string | null
   action: string
   subject: string
   before?: unknown
@@ -155,42 +166,38 @@ export const settingHistory = (key: string) => call<Page<PastValue>>('GET', `/ap
 
 export interface Task {
   id: string
-  title?: string
-  text?: string
+  title: string
+  text?: string | null
   case_id?: string | null
-  to?: string
-  due_at?: string | null
-  state?: string
+  due_at: string
+  status: string
 }
 export const giveTask = (body: Record<string, unknown>) => call<Task>('POST', '/api/v1/tasks', { body })
 
 export interface PublicReport {
   id: string
-  state: string
-  text?: string | null
-  description?: string | null
-  nature?: string | null
-  lon?: number | null
-  lat?: number | null
-  address?: string | null
-  reporter_name?: string | null
-  reporter_phone?: string | null
-  contact?: string | null
+  state: 'new' | 'accepted' | 'declined'
   created_at: string
-  attachments?: { id: string; media_type?: string }[] | string[]
+  lon: number
+  lat: number
+  accuracy_m?: number | null
+  text: string
+  reporter_phone?: string | null
+  photos: { id: string; media_type: string; url: string }[]
+  place: CasePlace
   case_id?: string | null
   case_number?: string | null
   reason?: string | null
-  place?: { district?: { name: string } | null; town?: { name: string } | null; village?: { name: string } | null } | null
-  [field: string]: unknown
+  decided_by?: string | null
+  decided_at?: string | null
 }
 export const listPublicReports = (query: Query, signal?: AbortSignal) =>
   call<Page<PublicReport>>('GET', '/api/v1/public-reports', { query, signal })
 export const acceptReport = (id: string, body: Record<string, unknown>) =>
-  call<{ case?: { id: string; number: string }; id?: string; number?: string; case_id?: string }>(
+  call<{ report: PublicReport; case: Case }>(
     'POST', `/api/v1/public-reports/${id}/accept`, { body })
-export const declineReport = (id: string, reason: string) =>
-  call<unknown>('POST', `/api/v1/public-reports/${id}/decline`, { body: { reason } })
+export const declineReport = (id: string, body: { id: string; reason: string }) =>
+  call<PublicReport>('POST', `/api/v1/public-reports/${id}/decline`, { body })
 
 // ---- Places, filters, layers, versions
 
@@ -256,31 +263,47 @@ export const rollBack = (generation: number) =>
 // ---- Figures
 
 export const reportNames = [
-  'cases', 'patrollers', 'success', 'closing', 'attendance', 'demolition', 'departments', 'land_ratio',
+  'cases', 'patrollers', 'success', 'attendance', 'demolition', 'departments', 'land',
 ] as const
 
+/** What stands behind a figure: a list of the API, and how long it is. */
+export interface Behind {
+  path: string
+  query: string
+  count: number
+}
+
 /** A row of any report; which columns it has is the report's own. */
-export type ReportRow = Record<string, unknown> & { code?: string; name?: string }
+export interface ReportRow {
+  code?: string | null
+  name?: string | null
+  parent_code?: string | null
+  groups?: string[]
+  lists?: Record<string, Behind>
+  [column: string]: unknown
+}
+export interface ReportColumn {
+  key: string
+  title: string
+  kind: 'count' | 'area' | 'rate' | 'change'
+}
 export interface Report {
   title: string
-  as_of?: string
-  generation?: number
-  area?: unknown
-  level?: string
-  from?: string
-  to?: string
-  columns?: { key: string; title?: string; zh?: string; en?: string; unit?: string; kind?: string }[]
+  as_of: string
+  generation: number
+  area: { code: string; name: string; level: string }
+  level: string
+  from: string
+  to: string
+  columns: ReportColumn[]
   rows: ReportRow[]
-  total?: ReportRow
+  subtotals?: ReportRow[]
+  total: ReportRow
+  /** The formulas, and what else a reader must know. */
+  foot?: string[]
 }
 export const readReport = (name: string, query: Query, signal?: AbortSignal) =>
   call<Report>('GET', `/api/v1/reports/${name}`, { query: { ...query, format: 'json' }, signal })
-
-export interface Hotspots {
-  items: { code?: string; cell?: string; name?: string; count: number; z: number; p?: number; class?: string; geometry?: Geometry }[]
-}
-export const readHotspots = (query: Query, signal?: AbortSignal) =>
-  call<Hotspots | FeatureCollection>('GET', '/api/v1/stats/hotspots', { query, signal })
 
 export interface TimelinePoint {
   /** First day of the step. */

@@ -1,7 +1,7 @@
 /** The figures of an area and of those just below it, and how to go down to them. */
 import { computed, watch } from 'vue'
 import { call } from '@/api/call'
-import { readReport, type ReportRow } from '@/api/pending'
+import { readReport } from '@/api/pending'
 import type { AreaItem } from '@/api/types'
 import { useLoad } from '@/components/useLoad'
 import { daysBefore, today } from '@/map/days'
@@ -32,7 +32,7 @@ export function useFigures() {
     const area = line.at(-1)
     const period = { from: from || daysBefore(365), to: to || today() }
     const report = await readReport('cases', { area: wanted, level: below(area?.level) ?? 'village', ...period }, signal)
-    return { area, line, rows: report.rows, total: report.total ?? ({} as ReportRow), period, as_of: report.as_of }
+    return { area, line, rows: report.rows, total: report.total, period, as_of: report.as_of }
   })
   const load = () => (code.value ? loading.run(code.value, store.filters.from, store.filters.to) : Promise.resolve(undefined))
   watch(() => [code.value, store.filters.from, store.filters.to], load, { immediate: true })

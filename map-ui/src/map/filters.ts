@@ -56,6 +56,15 @@ export function noFilters(): CaseFilters {
   }
 }
 
+/**
+ * Filters of the server's lists that no form of ours sets: the figures of reports lead to them, and
+ * the address keeps them.
+ */
+export const furtherFilters = [
+  'within', 'takes', 'as_of', 'close_due_from', 'close_due_to', 'closed_in_time', 'stopped_in_time', 'visited_within',
+  'applied', 'returned', 'extended', 'imported', 'reporter',
+] as const
+
 /** Those that the tiles of `cases` and `heat` know. */
 const ofTiles = ['from', 'to', 'status', 'nature', 'category', 'source', 'area', 'assignee'] as const
 

@@ -9,17 +9,13 @@ import land from './land'
 import leader from './leader'
 import lookup from './lookup'
 import map from './map'
-import messages from './messages'
-import phone from './phone'
 import planner from './planner'
 import problem from './problem'
-import profile from './profile'
-import publicReport from './public'
 import reports from './reports'
 import review from './review'
 import session from './session'
 
-const all: Messages = {
+const messages: Messages = {
   admin,
   app,
   cases,
@@ -30,15 +26,11 @@ const all: Messages = {
   leader,
   lookup,
   map,
-  messages,
-  phone,
   planner,
   problem,
-  profile,
-  public: publicReport,
   reports,
   review,
   session,
 }
 
-export default all
+export default messages

@@ -72,6 +72,7 @@ export default {
     return_close: 'Send back',
     reassign: 'Reassign',
     transfer: 'Transfer',
+    extend: 'Extend',
     urge: 'Urge',
     supervise: 'Supervise',
     mark_duplicate: 'Mark as duplicate',

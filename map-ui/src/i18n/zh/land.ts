@@ -72,6 +72,7 @@ export default {
     return_close: '退回整改',
     reassign: '改派',
     transfer: '移送',
+    extend: '延期',
     urge: '催办',
     supervise: '督办',
     mark_duplicate: '标记重复',

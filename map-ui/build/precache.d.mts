@@ -1,1 +1,0 @@
-export function phoneFiles(dist: string): Set<string>
