@@ -49,5 +49,9 @@ if [[ -z $XUNCHA_URL ]]; then
 fi
 export XUNCHA_URL XUNCHA_LOGINS=$data/store/demo-logins.json
 
+if [[ ${XUNCHA_STORY:-} == lighthouse ]]; then
+    scripts/lighthouse.sh "$@"
+    exit
+fi
 cd map-ui
 npm run --silent e2e -- "$@"

@@ -1,13 +1,18 @@
-//! One published layer: its features, their prepared edges, and two indices: a directory of squares
-//! for positions, an R-tree over the boxes for everything else.
+//! One published layer: its features and two indices: a directory of cells for positions, an R-tree
+//! over the boxes for everything else.
 
-use super::directory::Directory;
+use super::category::Category;
+use super::cell_index::{CellIndex, Exact, Fineness, NOBODY};
 use super::feature::{Feature, LayerInfo, LayerKind};
 use crate::geometry::containment::{self, PreparedPolygon};
 use crate::geometry::geodesic;
-use geo::{Coord, Rect};
+use geo::{BoundingRect, Coord, CoordsIter, Rect};
 use rstar::{AABB, RTree, RTreeObject};
+use rustc_hash::FxHashMap;
 use std::collections::HashMap;
+
+/// Edges from which a polygon is prepared.
+const PREPARED_FROM: usize = 64;
 
 /// A feature's place in its layer: the index into [`Layer::features`].
 pub type FeatureIndex = u32;
@@ -31,10 +36,15 @@ pub struct Layer {
     info: LayerInfo,
     generation: u64,
     features: Vec<Feature>,
-    prepared: Vec<PreparedPolygon>,
+    /// The land category that each feature's class means; beside the features, because a look-up
+    /// of a million parcels would wait for their memory.
+    categories: Vec<Category>,
+    bounds: Vec<Rect>,
+    /// Polygons of so many edges that going through all of them would tell.
+    prepared: FxHashMap<FeatureIndex, PreparedPolygon>,
     tree: RTree<Entry>,
-    /// None in an empty or hopelessly overlapping layer: the tree answers then.
-    directory: Option<Directory>,
+    /// None in an empty layer, or one off the earth: the tree answers then.
+    cells: Option<CellIndex>,
     by_code: HashMap<String, FeatureIndex>,
 }
 
@@ -45,24 +55,29 @@ impl Layer {
         use rayon::prelude::*;
         features.retain(|f| f.geometry.iter().any(|p| !p.exterior().0.is_empty()));
         features.sort_by(|a, b| a.code.cmp(&b.code).then(a.id.cmp(&b.id)));
-        let prepared: Vec<PreparedPolygon> =
-            features.par_iter().filter_map(|f| PreparedPolygon::new(&f.geometry)).collect();
-        debug_assert_eq!(prepared.len(), features.len());
-        let entries = prepared
+        let categories =
+            features.iter().map(|f| Category::of_class(f.class_code.as_deref())).collect();
+        let bounds: Vec<Rect> =
+            features.par_iter().filter_map(|f| f.geometry.bounding_rect()).collect();
+        debug_assert_eq!(bounds.len(), features.len());
+        let prepared = (0..features.len() as FeatureIndex)
+            .into_par_iter()
+            .filter(|&i| features[i as usize].geometry.coords_count() > PREPARED_FROM)
+            .filter_map(|i| Some((i, PreparedPolygon::new(&features[i as usize].geometry)?)))
+            .collect();
+        let entries = bounds
             .iter()
             .zip(0..)
-            .map(|(p, index)| Entry { index, envelope: envelope(p.bounds()) })
+            .map(|(&bounds, index)| Entry { index, envelope: envelope(bounds) })
             .collect();
-        let directory = {
-            let shapes: Vec<_> = features.iter().map(|f| &f.geometry).zip(&prepared).collect();
-            Directory::build(&shapes)
-        };
+        let shape = |i: usize| &features[i].geometry;
+        let cells = CellIndex::build(features.len(), shape, &Fineness::default());
         let mut by_code = HashMap::with_capacity(features.len());
         for (index, feature) in (0..).zip(&features) {
             by_code.entry(feature.code.clone()).or_insert(index);
         }
         let tree = RTree::bulk_load(entries);
-        Self { info, generation, features, prepared, tree, directory, by_code }
+        Self { info, generation, features, categories, bounds, prepared, tree, cells, by_code }
     }
 
     pub fn info(&self) -> &LayerInfo {
@@ -84,6 +99,11 @@ impl Layer {
         &self.features[index as usize]
     }
 
+    /// The land category that a feature's class means, outside basic farmland.
+    pub fn category(&self, index: FeatureIndex) -> Category {
+        self.categories[index as usize]
+    }
+
     /// The feature with this code; the first where several share it.
     pub fn by_code(&self, code: &str) -> Option<&Feature> {
         self.by_code.get(code).map(|&index| self.feature(index))
@@ -96,29 +116,39 @@ impl Layer {
 
     /// Every feature that holds the position (half-open rule), lowest code first.
     pub fn hits_at(&self, position: Coord, hits: &mut Vec<FeatureIndex>) {
-        let Some(directory) = &self.directory else {
-            return self.tree_hits(position, hits, |index| self.feature_contains(index, position));
-        };
-        hits.clear();
-        hits.extend(
-            directory
-                .candidates(position)
-                .filter(|c| c.is_whole() || self.feature_contains(c.index(), position))
-                .map(|c| c.index()),
-        );
+        match &self.cells {
+            Some(cells) => cells.hits(position, self, hits),
+            None => Exact::hits(self, position, hits),
+        }
     }
 
     /// The one owner of the position: of the features that hold it, the one of lowest code.
     pub fn owner_at(&self, position: Coord) -> Option<FeatureIndex> {
-        let Some(directory) = &self.directory else {
-            let mut hits = Vec::new();
-            self.hits_at(position, &mut hits);
-            return hits.first().copied();
+        let owner = match &self.cells {
+            Some(cells) => cells.owner(position, self),
+            None => self.owner_by_tree(position),
         };
-        directory
-            .candidates(position)
-            .find(|c| c.is_whole() || self.feature_contains(c.index(), position))
-            .map(|c| c.index())
+        (owner != NOBODY).then_some(owner)
+    }
+
+    /// [`Layer::owner_at`] of many positions, several times faster; [`NOBODY`] where there is none.
+    /// Both slices have one length.
+    pub fn owners_at(&self, positions: &[Coord], owners: &mut [FeatureIndex]) {
+        debug_assert_eq!(positions.len(), owners.len());
+        match &self.cells {
+            Some(cells) => cells.owners(positions, self, owners),
+            None => {
+                for (owner, &position) in owners.iter_mut().zip(positions) {
+                    *owner = self.owner_by_tree(position);
+                }
+            }
+        }
+    }
+
+    fn owner_by_tree(&self, position: Coord) -> FeatureIndex {
+        let mut hits = Vec::new();
+        Exact::hits(self, position, &mut hits);
+        hits.first().copied().unwrap_or(NOBODY)
     }
 
     /// The plain path, same answer as [`Layer::hits_at`]: every box that holds the position, every
@@ -147,17 +177,25 @@ impl Layer {
 
     /// Whether a feature of this layer holds the position.
     pub fn feature_contains(&self, index: FeatureIndex, position: Coord) -> bool {
-        self.prepared[index as usize].contains(position)
+        if let Some(prepared) = self.prepared.get(&index) {
+            return prepared.contains(position);
+        }
+        let (low, high) = (self.bounds[index as usize].min(), self.bounds[index as usize].max());
+        let in_bounds = position.x >= low.x
+            && position.x <= high.x
+            && position.y >= low.y
+            && position.y <= high.y;
+        in_bounds && containment::contains(&self.feature(index).geometry, position)
     }
 
     /// The bounding box of a feature, degrees.
     pub fn bounds_of(&self, index: FeatureIndex) -> Rect {
-        self.prepared[index as usize].bounds()
+        self.bounds[index as usize]
     }
 
     /// Bytes that the directory takes, for figures.
     pub fn directory_bytes(&self) -> usize {
-        self.directory.as_ref().map_or(0, Directory::bytes)
+        self.cells.as_ref().map_or(0, CellIndex::bytes)
     }
 
     /// The bounding box of the layer, degrees; `None` when it is empty.
@@ -219,6 +257,17 @@ impl Layer {
     /// Whether positions have one owner here.
     pub fn is_partition(&self) -> bool {
         self.info.kind == LayerKind::Partition
+    }
+}
+
+/// What the directory asks for positions within a hair of a border.
+impl Exact for Layer {
+    fn holds(&self, index: FeatureIndex, position: Coord) -> bool {
+        self.feature_contains(index, position)
+    }
+
+    fn hits(&self, position: Coord, hits: &mut Vec<FeatureIndex>) {
+        self.tree_hits(position, hits, |index| self.feature_contains(index, position));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What stands at a position: the areas, the cell, the parcels and the land category.
 
 use super::category::Category;
+use super::cell_index::NOBODY;
 use super::feature::{LayerInfo, layers};
 use super::layer::{FeatureIndex, Layer};
 use geo::Coord;
@@ -114,9 +115,8 @@ impl Atlas {
     }
 
     fn category_of_parcel(&self, parcel: Option<FeatureIndex>) -> Category {
-        let feature =
-            self.known.parcel.as_ref().zip(parcel).map(|(layer, index)| layer.feature(index));
-        Category::of_class(feature.and_then(|f| f.class_code.as_deref()))
+        let of = |(layer, index): (&Arc<Layer>, _)| layer.category(index);
+        self.known.parcel.as_ref().zip(parcel).map_or(Category::NonFarmland, of)
     }
 
     /// Everything about a position in CGCS2000 degrees; each level on its own layer.
@@ -143,5 +143,51 @@ impl Atlas {
             in_basic_farmland,
             category,
         }
+    }
+
+    /// [`Atlas::place_at`] of many positions, several times faster: layer by layer, so that the
+    /// waits for memory overlap. A few hundred positions at a time stay in the processor's cache.
+    pub fn places_at(&self, positions: &[Coord]) -> Vec<Place> {
+        let owners = |layer: &Option<Arc<Layer>>| {
+            let mut owners = vec![NOBODY; positions.len()];
+            if let Some(layer) = layer {
+                layer.owners_at(positions, &mut owners);
+            }
+            owners
+        };
+        let known = &self.known;
+        let (city, district, town) =
+            (owners(&known.city), owners(&known.district), owners(&known.town));
+        let (village, cell) = (owners(&known.village), owners(&known.cell));
+        let (parcel, farmland) = (owners(&known.parcel), owners(&known.basic_farmland));
+        let functional = owners(&known.functional_area);
+        let some = |owner: FeatureIndex| (owner != NOBODY).then_some(owner);
+        (0..positions.len())
+            .map(|i| {
+                let mut functional_areas = Vec::new();
+                if let Some(layer) =
+                    known.functional_area.as_ref().filter(|_| functional[i] != NOBODY)
+                {
+                    layer.hits_at(positions[i], &mut functional_areas);
+                }
+                let parcel = some(parcel[i]);
+                let in_basic_farmland = farmland[i] != NOBODY;
+                Place {
+                    city: some(city[i]),
+                    district: some(district[i]),
+                    town: some(town[i]),
+                    village: some(village[i]),
+                    cell: some(cell[i]),
+                    functional_areas,
+                    parcel,
+                    in_basic_farmland,
+                    category: if in_basic_farmland {
+                        Category::BasicFarmland
+                    } else {
+                        self.category_of_parcel(parcel)
+                    },
+                }
+            })
+            .collect()
     }
 }

@@ -3,7 +3,7 @@
 
 pub mod areas;
 pub mod category;
-pub mod directory;
+pub mod cell_index;
 pub mod feature;
 pub mod layer;
 pub mod lookup;

@@ -72,15 +72,19 @@ pub struct AreaList {
     next: Option<String>,
 }
 
-/// Areas by level and parent; without either the city, its districts and functional areas.
+/// Areas by level and parent; without either the city, its districts and functional areas. With
+/// `Accept: application/geo+json` a FeatureCollection of them with geometry, for phones that keep
+/// their patch; then a `parent` is required.
 #[utoipa::path(tag = "areas", params(AreaQuery),
     responses((status = 200, body = AreaList), (status = 400, body = Problem)))]
 #[get("/areas")]
 async fn list_areas(
     state: web::Data<AppState>,
     _account: Account,
+    request: HttpRequest,
     query: web::Query<AreaQuery>,
 ) -> Result<HttpResponse> {
+    let geometry = wants_geometry(&request);
     let atlas = state.world.atlas.load();
     let levels: Vec<&'static str> = match query.level.as_deref() {
         Some(level) => vec![LEVELS.into_iter().find(|known| *known == level).ok_or_else(|| {
@@ -93,18 +97,48 @@ async fn list_areas(
     if parent.is_some_and(|code| find_area(&atlas, code).is_none()) {
         return Err(Fault::not_found("没有这个区域", "There is no such area"));
     }
+    if geometry && parent.is_none() {
+        return Err(wrong("parent", "required with geometry"));
+    }
     let mut items = Vec::new();
+    let mut features = Vec::new();
     for level in levels {
         let Some(layer) = atlas.layer(level) else { continue };
         let children = layer
             .features()
             .iter()
             .filter(|feature| parent.is_none_or(|parent| is_child(&atlas, level, feature, parent)));
-        items.extend(children.map(|feature| area_of(level, feature)));
+        for child in children {
+            if geometry {
+                features.push(geojson_of(level, child)?);
+            } else {
+                items.push(area_of(level, child));
+            }
+        }
     }
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
-        .json(AreaList { items, next: None }))
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::VARY, "Accept"));
+    response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+    if geometry {
+        let collection = geojson::FeatureCollection { bbox: None, features, foreign_members: None };
+        return Ok(response.content_type("application/geo+json").body(collection.to_string()));
+    }
+    Ok(response.json(AreaList { items, next: None }))
+}
+
+fn wants_geometry(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("geo+json"))
+}
+
+/// RFC 7946, CGCS2000 degrees.
+fn geojson_of(level: &'static str, feature: &Feature) -> Result<geojson::Feature> {
+    let properties = serde_json::to_value(area_of(level, feature)).map_err(Fault::internal)?;
+    Ok(geojson::Feature {
+        geometry: Some(geojson::Geometry::from(&feature.geometry)),
+        properties: properties.as_object().cloned(),
+        ..geojson::Feature::default()
+    })
 }
 
 fn is_child(atlas: &Atlas, level: &str, feature: &Feature, parent: &str) -> bool {
@@ -139,19 +173,13 @@ async fn show_area(
     let atlas = state.world.atlas.load();
     let (level, feature) = find_area(&atlas, &code)
         .ok_or_else(|| Fault::not_found("没有这个区域", "There is no such area"))?;
-    let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok());
     let mut response = HttpResponse::Ok();
     response.insert_header((header::VARY, "Accept"));
     response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
-    if !accept.is_some_and(|accept| accept.contains("geo+json")) {
+    if !wants_geometry(&request) {
         return Ok(response.json(area_of(level, feature)));
     }
-    let properties = serde_json::to_value(area_of(level, feature)).map_err(Fault::internal)?;
-    let feature = geojson::Feature {
-        geometry: Some(geojson::Geometry::from(&feature.geometry)),
-        properties: properties.as_object().cloned(),
-        ..geojson::Feature::default()
-    };
+    let feature = geojson_of(level, feature)?;
     Ok(response.content_type("application/geo+json").body(feature.to_string()))
 }
 

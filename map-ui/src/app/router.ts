@@ -1,5 +1,6 @@
 /** The pages. Each is fetched when it is first opened, with the libraries only it needs. */
 import { createRouter, createWebHistory } from 'vue-router'
+import { phoneRoutes, publicRoutes } from '@/phone/routes'
 import { homesOf, mayAdminister, mayDispatch, mayImport, mayLead, mayReport, mayReview } from '@/session/roles'
 import { useSession } from '@/session/store'
 
@@ -20,6 +21,8 @@ export const router = createRouter({
   history: createWebHistory(),
   routes: [
     { path: '/login', name: 'login', component: () => import('@/session/LoginPage.vue'), meta: { open: true } },
+    phoneRoutes,
+    ...publicRoutes,
     {
       path: '/wall',
       name: 'wall',
@@ -105,6 +108,8 @@ export const router = createRouter({
             { path: 'tokens', name: 'tokens', component: () => import('@/admin/TokensPage.vue') },
           ],
         },
+        { path: 'messages', name: 'messages', component: () => import('@/messages/MessagesPage.vue') },
+        { path: 'profile', name: 'profile', component: () => import('@/profile/ProfilePage.vue') },
         { path: ':rest(.*)*', name: 'not-found', component: () => import('./NotFound.vue') },
       ],
     },
@@ -114,7 +119,8 @@ export const router = createRouter({
 router.beforeEach(async (to) => {
   if (to.meta.public) return true
   const session = useSession()
-  await session.load()
+  // The phone opens at once with who was logged in last; the server is asked beside.
+  await session.load(to.path.startsWith('/phone'))
   const inside = session.state !== 'out' && !session.mustChangePassword
   if (to.meta.open) return inside ? { path: '/' } : true
   if (!inside) return { name: 'login', query: to.fullPath === '/' ? {} : { to: to.fullPath } }

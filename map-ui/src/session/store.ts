@@ -29,6 +29,27 @@ const hint = {
   },
 }
 
+/** Who was logged in here last: the phone opens with it before, or without, an answer. */
+const remembered = {
+  key: 'xuncha.me',
+  get(): Me | undefined {
+    try {
+      const kept = localStorage.getItem(this.key)
+      return kept ? (JSON.parse(kept) as Me) : undefined
+    } catch {
+      return undefined
+    }
+  },
+  set(person: Me | undefined): void {
+    try {
+      if (person) localStorage.setItem(this.key, JSON.stringify(person))
+      else localStorage.removeItem(this.key)
+    } catch {
+      // Storage is barred by policy: then the server is asked first.
+    }
+  },
+}
+
 export const useSession = defineStore('session', () => {
   const me = ref<Me>()
   const state = ref<SessionState>('unknown')
@@ -38,6 +59,7 @@ export const useSession = defineStore('session', () => {
     me.value = person
     state.value = 'in'
     hint.set(true)
+    remembered.set(person)
     if (person.must_change_password) disconnectEvents()
     else connectEvents()
     sessionRegained()
@@ -47,13 +69,35 @@ export const useSession = defineStore('session', () => {
     me.value = undefined
     state.value = 'out'
     hint.set(false)
+    remembered.set(undefined)
     disconnectEvents()
   }
 
-  /** Asks the server once who we are; a failure other than "nobody" is thrown. */
-  async function load(): Promise<void> {
+  /** Asks the server whether the remembered person is still logged in; a lost session shows itself. */
+  async function verify(before: Me): Promise<void> {
+    try {
+      const person = await unwrap(api.GET('/api/v1/me'))
+      if (person.id !== before.id) return globalThis.location.reload()
+      me.value = person
+      remembered.set(person)
+    } catch {
+      // Without signal the phone goes on with what it knows.
+    }
+  }
+
+  /**
+   * Asks the server once who we are; a failure other than "nobody" is thrown. With `atOnce` the
+   * person remembered here is taken as logged in, and the server is asked beside.
+   */
+  async function load(atOnce = false): Promise<void> {
     if (state.value !== 'unknown') return
     if (!hint.get()) return leave()
+    const known = remembered.get()
+    if (known && atOnce && !known.must_change_password) {
+      enter(known)
+      void verify(known)
+      return
+    }
     try {
       enter(await unwrap(api.GET('/api/v1/me')))
     } catch (error) {

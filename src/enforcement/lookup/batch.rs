@@ -17,7 +17,7 @@ use crate::enforcement::place::NamedPlace;
 use crate::error::{Fault, FaultKind, Language, Result};
 use crate::geometry::crs::{Crs, ToCgcs2000};
 use geo::Coord;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::io::{Read, Write};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,14 +103,33 @@ impl BatchCounts {
     }
 }
 
-/// How one format reads a record and writes its answer.
-pub(super) trait Format: Sync {
+/// How one format writes an answer.
+pub(super) trait Render: Sync {
     /// The answer for a place, cut in two where the category goes.
     fn render(&self, place: &PlaceCodes, phone: Option<&str>) -> Rendered;
+}
+
+/// How one format reads a record and writes it again with its answer.
+pub(super) trait Format: Render {
+    /// What reading a record finds out and writing needs again.
+    type Read<'r>;
+
+    /// Reads a record; the coordinate is in the batch's system.
+    fn read<'r>(&self, record: &'r [u8]) -> (Self::Read<'r>, Result<Coord>);
 
     /// Appends one record with its answer.
-    fn answer(&self, record: &[u8], number: u64, worker: &mut Worker, out: &mut Vec<u8>);
+    fn write(
+        &self,
+        record: Numbered,
+        read: Self::Read<'_>,
+        found: Result<Found>,
+        worker: &mut Worker,
+        out: &mut Vec<u8>,
+    );
 }
+
+/// A record's bytes and its number.
+pub(super) type Numbered<'r> = (&'r [u8], u64);
 
 /// An answer before and after its category.
 pub(super) struct Rendered {
@@ -127,6 +146,9 @@ pub(super) enum Found {
 /// The areas of a position: one person answers for all positions that share them.
 type PlaceKey = ([Option<FeatureIndex>; 5], Vec<FeatureIndex>);
 
+/// Records whose positions are looked up together.
+const LOOKED_UP_TOGETHER: usize = 512;
+
 /// Places remembered per thread.
 const REMEMBERED_PLACES: usize = 200_000;
 
@@ -137,21 +159,48 @@ pub(super) struct Worker<'a> {
     to_cgcs2000: Rc<ToCgcs2000>,
     nature: Option<Nature>,
     pub language: Language,
-    format: &'a dyn Format,
-    seen: HashMap<PlaceKey, Rc<Rendered>>,
+    format: &'a dyn Render,
+    seen: FxHashMap<PlaceKey, Rc<Rendered>>,
     pub counts: BatchSummary,
 }
 
 impl Worker<'_> {
-    /// Answers for a coordinate in the batch's system.
-    pub fn find(&mut self, from: Coord) -> Result<Found> {
-        let place = self.atlas.place_at(self.to_cgcs2000.position(from)?);
+    /// Answers consecutive records: their coordinates are looked up together.
+    fn answer<F: Format>(&mut self, format: &F, records: &[Numbered], out: &mut Vec<u8>) {
+        let mut positions = Vec::with_capacity(records.len());
+        let read: Vec<_> = records
+            .iter()
+            .map(|(record, _)| {
+                if is_blank(record) {
+                    return None;
+                }
+                let (read, from) = format.read(record);
+                let position = from.and_then(|from| Ok(self.to_cgcs2000.position(from)?));
+                Some((read, position.map(|position| positions.push(position))))
+            })
+            .collect();
+        let mut places = self.atlas.places_at(&positions).into_iter();
+        for (&record, read) in records.iter().zip(read) {
+            let Some((read, position)) = read else {
+                out.extend_from_slice(record.0);
+                continue;
+            };
+            self.counts.points += 1;
+            let found = position.and_then(|()| {
+                let place = places.next();
+                place.map(|p| self.found(p)).ok_or_else(|| Fault::internal("a place is missing"))
+            });
+            format.write(record, read, found, self, out);
+        }
+    }
+
+    fn found(&mut self, place: Place) -> Found {
         if !place.inside() {
             self.counts.outside += 1;
-            return Ok(Found::Outside);
+            return Found::Outside;
         }
         let category = place.category;
-        Ok(Found::Inside(self.rendered(place), category))
+        Found::Inside(self.rendered(place), category)
     }
 
     fn rendered(&mut self, place: Place) -> Rc<Rendered> {
@@ -284,7 +333,7 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn run<R: Read + Send, C: Cut + Send, W: Write + Send>(
         &self,
-        format: &dyn Format,
+        format: &impl Format,
         records: Records<R, C>,
         writer: W,
     ) -> Result<(Records<R, C>, W)> {
@@ -297,17 +346,13 @@ impl Batch<'_> {
                 nature: options.nature,
                 language: options.language,
                 format,
-                seen: HashMap::new(),
+                seen: FxHashMap::default(),
                 counts: BatchSummary::default(),
             };
             Ok(Box::new(move |chunk: &Chunk, out: &mut Vec<u8>| {
-                for (record, number) in chunk.iter() {
-                    if is_blank(record) {
-                        out.extend_from_slice(record);
-                    } else {
-                        worker.counts.points += 1;
-                        format.answer(record, number, &mut worker, out);
-                    }
+                let records: Vec<_> = chunk.iter().collect();
+                for records in records.chunks(LOOKED_UP_TOGETHER) {
+                    worker.answer(format, records, out);
                 }
                 counts.add(std::mem::take(&mut worker.counts));
             }))

@@ -2,8 +2,8 @@
 //! ASCII-compatible encoding (UTF-8, GBK, GB18030) stay as they came.
 
 use super::batch::{
-    BatchOptions, COLUMNS, Format, Found, LAT_NAMES, LON_NAMES, Rendered, Where, Worker,
-    find_column, number,
+    BatchOptions, COLUMNS, Format, Found, LAT_NAMES, LON_NAMES, Numbered, Render, Rendered, Where,
+    Worker, find_column, number,
 };
 use super::records::{Cut, Head, MAX_RECORD_BYTES, Record, Records};
 use crate::enforcement::dispatch::PlaceCodes;
@@ -89,7 +89,7 @@ impl CsvFormat {
     }
 }
 
-impl Format for CsvFormat {
+impl Render for CsvFormat {
     fn render(&self, place: &PlaceCodes, phone: Option<&str>) -> Rendered {
         let (mut before, mut after) = (b"true".to_vec(), Vec::new());
         for code in [&place.city, &place.district, &place.town, &place.village, &place.cell] {
@@ -102,41 +102,68 @@ impl Format for CsvFormat {
         after.push(self.delimiter);
         Rendered { before, after }
     }
+}
 
-    fn answer(&self, record: &[u8], number: u64, worker: &mut Worker, out: &mut Vec<u8>) {
-        let (row, line_end) = trim_line_end(record);
-        let line_end = if line_end.is_empty() { self.line_end } else { line_end };
+/// What a row looks like.
+pub(super) struct Row {
+    fields: usize,
+    /// Where its last field that the header knows begins.
+    last: usize,
+    complete: bool,
+}
+
+impl Format for CsvFormat {
+    type Read<'r> = Row;
+
+    fn read<'r>(&self, record: &'r [u8]) -> (Row, Result<Coord>) {
+        let (row, _) = trim_line_end(record);
         let mut fields = 0;
-        let (mut lon, mut lat, mut last) = (0..0, 0..0, 0..0);
+        let (mut lon, mut lat, mut last) = (0..0, 0..0, 0);
         let complete = scan(row, 0, self.delimiter, |field| {
+            if fields + 1 == self.columns {
+                last = field.start;
+            }
             if fields == self.lon {
                 lon = field.clone();
             }
             if fields == self.lat {
-                lat = field.clone();
-            }
-            if fields + 1 == self.columns {
-                last = field.clone();
+                lat = field;
             }
             fields += 1;
         });
-        // Whatever the row lacks or has too much, the answer stands under its columns.
-        let found = if complete.is_none() {
-            push_field(row, b'"', out);
-            fields = 1;
+        let complete = complete.is_some();
+        let from = if !complete {
             Err(unclosed_quote())
-        } else if fields > self.columns {
-            out.extend_from_slice(&row[..last.start]);
-            push_field(&row[last.start..], b'"', out);
+        } else if fields > self.columns
+            || (fields < self.columns && (fields <= self.lon || fields <= self.lat))
+        {
             Err(wrong_columns(fields, self.columns))
         } else {
-            out.extend_from_slice(row);
-            if fields < self.columns && (fields <= self.lon || fields <= self.lat) {
-                Err(wrong_columns(fields, self.columns))
-            } else {
-                coordinate(&row[lon], &row[lat]).and_then(|from| worker.find(from))
-            }
+            coordinate(&row[lon], &row[lat])
         };
+        (Row { fields, last, complete }, from)
+    }
+
+    fn write(
+        &self,
+        (record, number): Numbered,
+        Row { mut fields, last, complete }: Row,
+        found: Result<Found>,
+        worker: &mut Worker,
+        out: &mut Vec<u8>,
+    ) {
+        let (row, line_end) = trim_line_end(record);
+        let line_end = if line_end.is_empty() { self.line_end } else { line_end };
+        // Whatever the row lacks or has too much, the answer stands under its columns.
+        if !complete {
+            push_field(row, b'"', out);
+            fields = 1;
+        } else if fields > self.columns {
+            out.extend_from_slice(&row[..last]);
+            push_field(&row[last..], b'"', out);
+        } else {
+            out.extend_from_slice(row);
+        }
         out.resize(out.len() + self.columns.saturating_sub(fields), self.delimiter);
         out.push(self.delimiter);
         match found {

@@ -1,6 +1,6 @@
 //! Points as a GeoJSON FeatureCollection, feature by feature: the collection is never in memory.
 
-use super::batch::{Format, Rendered, Where, Worker};
+use super::batch::{Format, Found, Numbered, Render, Rendered, Where, Worker};
 use super::json::{self, Object, Scan};
 use super::records::{Cut, Head, Record, Records};
 use crate::enforcement::dispatch::PlaceCodes;
@@ -148,25 +148,38 @@ fn coordinate(feature: Object) -> Result<Coord> {
     }
 }
 
-impl Format for GeoJsonFormat {
+impl Render for GeoJsonFormat {
     fn render(&self, place: &PlaceCodes, phone: Option<&str>) -> Rendered {
         json::render(place, phone)
     }
+}
 
-    fn answer(&self, record: &[u8], number: u64, worker: &mut Worker, out: &mut Vec<u8>) {
+impl Format for GeoJsonFormat {
+    type Read<'r> = Option<Object<'r>>;
+
+    fn read<'r>(&self, record: &'r [u8]) -> (Self::Read<'r>, Result<Coord>) {
+        match Object::parse(record) {
+            Ok(feature) => (Some(feature), coordinate(feature)),
+            Err(fault) => (None, Err(fault)),
+        }
+    }
+
+    fn write(
+        &self,
+        (record, number): Numbered,
+        feature: Option<Object>,
+        found: Result<Found>,
+        worker: &mut Worker,
+        out: &mut Vec<u8>,
+    ) {
         if number > 1 {
             out.push(b',');
         }
         out.push(b'\n');
-        let feature = Object::parse(record);
-        let found = match &feature {
-            Ok(feature) => coordinate(*feature).and_then(|from| worker.find(from)),
-            Err(fault) => Err(fault.clone()),
-        };
         let found = found.map_err(|fault| worker.error(Where::Feature(number), &fault));
         out.push(b'{');
         match feature {
-            Ok(feature) => {
+            Some(feature) => {
                 for member in feature.members().filter(|m| m.key != "properties") {
                     let text = format!(r#""{}":{},"#, member.key, member.value);
                     out.extend_from_slice(text.as_bytes());
@@ -175,7 +188,7 @@ impl Format for GeoJsonFormat {
                 let properties = feature.get("properties").and_then(Object::of_valid);
                 json::push_answered(properties, found, out);
             }
-            Err(_) => {
+            None => {
                 out.extend_from_slice(br#""type":"Feature","geometry":null,"properties":"#);
                 let input = format!(r#"{{"input":{}}}"#, json::shown(record));
                 json::push_answered(Object::of_valid(&input), found, out);

@@ -1,7 +1,8 @@
 //! Points as NDJSON: one object a line.
 
 use super::batch::{
-    BatchOptions, Format, LAT_NAMES, LON_NAMES, Rendered, Where, Worker, find_column,
+    BatchOptions, Format, Found, LAT_NAMES, LON_NAMES, Numbered, Render, Rendered, Where, Worker,
+    find_column,
 };
 use super::json::{self, Object};
 use crate::enforcement::dispatch::PlaceCodes;
@@ -35,24 +36,36 @@ impl<'a> NdjsonFormat<'a> {
     }
 }
 
-impl Format for NdjsonFormat<'_> {
+impl Render for NdjsonFormat<'_> {
     fn render(&self, place: &PlaceCodes, phone: Option<&str>) -> Rendered {
         json::render(place, phone)
     }
+}
 
-    fn answer(&self, record: &[u8], number: u64, worker: &mut Worker, out: &mut Vec<u8>) {
-        let object = Object::parse(record);
-        let found = match &object {
-            Ok(object) => self.coordinate(*object).and_then(|from| worker.find(from)),
-            Err(fault) => Err(fault.clone()),
-        };
+impl Format for NdjsonFormat<'_> {
+    type Read<'r> = Option<Object<'r>>;
+
+    fn read<'r>(&self, record: &'r [u8]) -> (Self::Read<'r>, Result<Coord>) {
+        match Object::parse(record) {
+            Ok(object) => (Some(object), self.coordinate(object)),
+            Err(fault) => (None, Err(fault)),
+        }
+    }
+
+    fn write(
+        &self,
+        (record, number): Numbered,
+        object: Option<Object>,
+        found: Result<Found>,
+        worker: &mut Worker,
+        out: &mut Vec<u8>,
+    ) {
         let found = found.map_err(|fault| worker.error(Where::Line(number), &fault));
-        match object {
-            Ok(object) => json::push_answered(Some(object), found, out),
-            Err(_) => {
-                let input = format!(r#"{{"input":{}}}"#, json::shown(record));
-                json::push_answered(Object::of_valid(&input), found, out);
-            }
+        if object.is_some() {
+            json::push_answered(object, found, out);
+        } else {
+            let input = format!(r#"{{"input":{}}}"#, json::shown(record));
+            json::push_answered(Object::of_valid(&input), found, out);
         }
         out.push(b'\n');
     }

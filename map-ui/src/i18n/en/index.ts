@@ -9,13 +9,17 @@ import land from './land'
 import leader from './leader'
 import lookup from './lookup'
 import map from './map'
+import messages from './messages'
+import phone from './phone'
 import planner from './planner'
 import problem from './problem'
+import profile from './profile'
+import publicReport from './public'
 import reports from './reports'
 import review from './review'
 import session from './session'
 
-const messages: Messages = {
+const all: Messages = {
   admin,
   app,
   cases,
@@ -26,11 +30,15 @@ const messages: Messages = {
   leader,
   lookup,
   map,
+  messages,
+  phone,
   planner,
   problem,
+  profile,
+  public: publicReport,
   reports,
   review,
   session,
 }
 
-export default messages
+export default all

@@ -6,4 +6,5 @@ export default {
   http_502: 'The server is away for the moment. Please try again later',
   http_503: 'The server is away for the moment. Please try again later',
   http_504: 'The server does not answer for the moment. Please try again later',
+  photo_gone: 'The photo is no longer on the phone and cannot be sent',
 }

@@ -8,8 +8,12 @@ import land from './land'
 import leader from './leader'
 import lookup from './lookup'
 import map from './map'
+import messages from './messages'
+import phone from './phone'
 import planner from './planner'
 import problem from './problem'
+import profile from './profile'
+import publicReport from './public'
 import reports from './reports'
 import review from './review'
 import session from './session'
@@ -25,8 +29,12 @@ export default {
   leader,
   lookup,
   map,
+  messages,
+  phone,
   planner,
   problem,
+  profile,
+  public: publicReport,
   reports,
   review,
   session,

@@ -1,0 +1,1 @@
+export function phoneFiles(dist: string): Set<string>

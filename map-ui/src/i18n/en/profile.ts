@@ -1,0 +1,23 @@
+export default {
+  role: 'Role',
+  area: 'Area',
+  department: 'Department',
+  push: 'Push messages',
+  pushOn: 'Switch on',
+  pushOff: 'Switch off',
+  pushState: {
+    unsupported: 'This browser has no push; while the app is open messages show at once.',
+    denied: 'Forbidden in the phone’s settings; allow notifications there.',
+    off: 'Off: nothing reaches you while the app is closed.',
+    on: 'On: messages reach you while the app is closed, too.',
+  },
+  passwordChanged: 'Password changed',
+  devices: 'Devices logged in',
+  thisDevice: 'this one',
+  unknownDevice: 'unknown device',
+  end: 'Log out',
+  everywhere: 'Log out all other devices',
+  everywhereAsk: 'Log out all other devices?',
+  everywhereDone: 'All others are logged out',
+  leaveWaiting: '{count} things are not delivered yet. They stay on the phone and go when you log in again. Log out now?',
+}

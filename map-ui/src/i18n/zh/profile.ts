@@ -1,0 +1,23 @@
+export default {
+  role: '角色',
+  area: '辖区',
+  department: '部门',
+  push: '消息推送',
+  pushOn: '开启推送',
+  pushOff: '关闭推送',
+  pushState: {
+    unsupported: '此浏览器不支持推送；应用打开时消息即时显示。',
+    denied: '已被手机设置禁止，请在系统设置中允许通知。',
+    off: '未开启：关闭应用后收不到提醒。',
+    on: '已开启：关闭应用也能收到提醒。',
+  },
+  passwordChanged: '密码已修改',
+  devices: '已登录的设备',
+  thisDevice: '本机',
+  unknownDevice: '未知设备',
+  end: '退出',
+  everywhere: '退出所有其他设备',
+  everywhereAsk: '退出所有其他设备？',
+  everywhereDone: '其他设备已退出',
+  leaveWaiting: '还有 {count} 项没有送达。退出后仍保存在手机上，您再次登录后自动发送。现在退出？',
+}
