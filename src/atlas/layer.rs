@@ -51,7 +51,20 @@ pub struct Layer {
 impl Layer {
     /// Builds the layer as of a generation. Features without any ring are left out: they hold no
     /// position.
-    pub fn new(info: LayerInfo, generation: u64, mut features: Vec<Feature>) -> Self {
+    pub fn new(info: LayerInfo, generation: u64, features: Vec<Feature>) -> Self {
+        Self::with_index(info, generation, features, |_, shapes| {
+            CellIndex::build(shapes.len(), |i| &shapes[i].geometry, &Fineness::default())
+        })
+    }
+
+    /// [`Layer::new`] with an index from elsewhere, given the features in their order; it must be
+    /// an index of just these.
+    pub fn with_index(
+        info: LayerInfo,
+        generation: u64,
+        mut features: Vec<Feature>,
+        index: impl FnOnce(&LayerInfo, &[Feature]) -> Option<CellIndex>,
+    ) -> Self {
         use rayon::prelude::*;
         features.retain(|f| f.geometry.iter().any(|p| !p.exterior().0.is_empty()));
         features.sort_by(|a, b| a.code.cmp(&b.code).then(a.id.cmp(&b.id)));
@@ -70,8 +83,7 @@ impl Layer {
             .zip(0..)
             .map(|(&bounds, index)| Entry { index, envelope: envelope(bounds) })
             .collect();
-        let shape = |i: usize| &features[i].geometry;
-        let cells = CellIndex::build(features.len(), shape, &Fineness::default());
+        let cells = index(&info, &features);
         let mut by_code = HashMap::with_capacity(features.len());
         for (index, feature) in (0..).zip(&features) {
             by_code.entry(feature.code.clone()).or_insert(index);

@@ -95,6 +95,7 @@ fn execute(cli: Cli) -> Result<()> {
     end_with_the_reader(&cli.command);
     let open = || -> Result<Store> {
         use_proj_database(&cli.store.data_dir)?;
+        crate::store::features::keep_indices_in(&cli.store.data_dir);
         Store::open(&cli.store)
     };
     match cli.command {
@@ -104,6 +105,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Lookup(args) => {
             use_proj_database(&cli.store.data_dir)?;
             lookup::run(&args, language(), || {
+                crate::store::features::keep_indices_in(&cli.store.data_dir);
                 let store = Store::open(&cli.store)?;
                 let mut conn = store.conn()?;
                 let atlas = crate::store::features::load_atlas(&mut conn)?;

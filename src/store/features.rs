@@ -2,6 +2,8 @@
 
 use super::geometry;
 use super::schema::{features, generations, layers};
+use crate::atlas::cell_index::file::{FromShelf, Shelf, Unusable};
+use crate::atlas::cell_index::{CellIndex, Fineness};
 use crate::atlas::feature::{Feature, LayerInfo, LayerKind};
 use crate::atlas::layer::Layer;
 use crate::atlas::lookup::Atlas;
@@ -13,7 +15,8 @@ use postgis_diesel::types::{MultiPolygon as SqlMultiPolygon, Point};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 /// A feature of a draft, to be stored.
@@ -152,9 +155,41 @@ fn read_changed(conn: &mut PgConnection, known: &Atlas) -> Result<(u64, Vec<Arc<
             continue;
         }
         let features = load_features(conn, &info.name)?;
-        changed.push(Arc::new(Layer::new(info, layer_generation, features)));
+        changed.push(Arc::new(Layer::with_index(info, layer_generation, features, kept_index)));
     }
     Ok((u64::try_from(generation).unwrap_or(0), changed))
+}
+
+/// Where the indices of large layers are kept from one start to the next.
+static SHELF: OnceLock<Shelf> = OnceLock::new();
+
+/// Features from which reading an index is worth more than building it.
+const KEPT_FROM: usize = 20_000;
+
+/// Keeps the indices of large layers in a folder of the data folder. Without it they are built at
+/// every start.
+pub fn keep_indices_in(data_dir: &Path) {
+    let _ = SHELF.set(Shelf::new(data_dir.join("index")));
+}
+
+fn kept_index(info: &LayerInfo, features: &[Feature]) -> Option<CellIndex> {
+    let shape = |i: usize| &features[i].geometry;
+    let fineness = Fineness::default();
+    let shelf = SHELF.get().filter(|_| features.len() >= KEPT_FROM);
+    let Some(shelf) = shelf else { return CellIndex::build(features.len(), shape, &fineness) };
+    let FromShelf { index, built_because, not_kept } =
+        shelf.index(&info.name, features.len(), shape, &fineness);
+    match built_because {
+        None => tracing::info!(layer = info.name, "index mapped from its file"),
+        Some(why @ (Unusable::Missing | Unusable::Outdated)) => {
+            tracing::info!(layer = info.name, "index built: {why}");
+        }
+        Some(why) => tracing::warn!(layer = info.name, "index built: {why}"),
+    }
+    if let Some(error) = not_kept {
+        tracing::warn!(layer = info.name, "index not kept: {error}");
+    }
+    index
 }
 
 /// The whole atlas in force.

@@ -20,6 +20,7 @@
 mod build;
 mod crossings;
 mod divide;
+pub mod file;
 pub mod layout;
 mod leaf;
 mod processor;
@@ -67,7 +68,16 @@ impl Default for Fineness {
 #[derive(Debug)]
 pub struct CellIndex {
     frame: Frame,
-    words: Vec<u32>,
+    polygons: u32,
+    words: Words,
+}
+
+/// Where the words are.
+#[derive(Debug)]
+enum Words {
+    Owned(Vec<u32>),
+    /// Behind the header of a file.
+    Mapped(memmap2::Mmap),
 }
 
 impl CellIndex {
@@ -79,7 +89,7 @@ impl CellIndex {
         fineness: &Fineness,
     ) -> Option<Self> {
         let Built { frame, words } = build::build(count, shape, fineness)?;
-        Some(Self { frame, words })
+        Some(Self { frame, polygons: count as u32, words: Words::Owned(words) })
     }
 
     /// Bytes of memory, for figures.
@@ -89,6 +99,13 @@ impl CellIndex {
 
     #[inline]
     fn words(&self) -> &[u32] {
-        &self.words
+        match &self.words {
+            Words::Owned(words) => words,
+            // Maps begin at a page, so the words are aligned.
+            Words::Mapped(map) => map
+                .get(file::HEADER..)
+                .and_then(|bytes| bytemuck::try_cast_slice(bytes).ok())
+                .unwrap_or_default(),
+        }
     }
 }

@@ -1,9 +1,18 @@
-//! The look-up's only `unsafe`: what the processor offers beyond plain Rust.
+//! The look-up's only `unsafe`: what machine and system offer beyond plain Rust.
 //!
-//! Its safe twin is [`super::crossings::crossings_plain`]; a test holds the two equal. Without the
-//! prefetch nothing changes but the time.
+//! The safe twin of [`crossings`] is [`super::crossings::crossings_plain`]; a test holds the two
+//! equal. Without the prefetch nothing changes but the time; without the map, files would be read.
 
 use super::crossings::Crossings;
+use memmap2::Mmap;
+use std::fs::File;
+
+/// Maps a file for reading.
+pub fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: what is mapped must not change. Index files are written under another name and then
+    // renamed, never written in place, in the service's own data folder.
+    unsafe { Mmap::map(file) }
+}
 
 /// Asks for the cache line of `words[at]`; does nothing where there is no such word.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Look-ups, one at a time and in groups.
 
 use super::crossings::packed;
-use super::layout::{CELL_BITS, Entry, Kind, LeafHead, MAX_SLOTS, unit};
+use super::layout::{CELL_BITS, Entry, Kind, LeafHead, MAX_SLOTS, MAX_VERTICES, unit};
 use super::processor::{crossings, prefetch};
 use super::{CellIndex, Exact, NOBODY};
 use geo::Coord;
@@ -66,6 +66,10 @@ impl CellIndex {
     #[inline]
     fn descend(&self, mut place: Place) -> Place {
         while let Kind::Grid(log2_cells, word) = place.entry.kind() {
+            // Each step must lead to smaller cells, so this ends whatever the words hold.
+            if log2_cells == 0 || log2_cells > place.bits {
+                return Place { entry: Entry::UNDECIDED, ..place };
+            }
             let (at, inner) = Self::in_grid(place, log2_cells, word);
             let entry = self.words().get(at).map_or(Entry::UNDECIDED, |&word| Entry(word));
             place = Place { entry, ..inner };
@@ -90,6 +94,9 @@ impl CellIndex {
             }
         }
         let vertices = head.vertices();
+        if vertices > MAX_VERTICES {
+            return Answer::Undecided;
+        }
         if vertices == 0 {
             return if count > MAX_SLOTS {
                 Answer::All(slots)

@@ -52,7 +52,7 @@ fn adversarial(shapes: &[MultiPolygon]) -> Vec<Coord> {
     points
 }
 
-const MOST_POINTS: usize = 3000;
+const MOST_POINTS: usize = 2000;
 
 fn check(
     shapes: &[MultiPolygon],
@@ -89,7 +89,7 @@ fn fineness() -> impl Strategy<Value = Fineness> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn any_polygons_are_answered_as_by_the_plain_rule(
