@@ -7,6 +7,7 @@ use crate::store::Store;
 use crate::store::audit::Sealer;
 use crate::store::scheduler;
 use crate::store::world::{World, follow};
+use crate::web::delivery::OutsideOptions;
 use crate::web::state::AppState;
 use crate::web::{self, ServeOptions};
 use std::net::SocketAddr;
@@ -26,6 +27,8 @@ pub struct ServeArgs {
     /// Private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub outside: OutsideOptions,
 }
 
 /// Serves until interrupted; calls `ready` with the address in use.
@@ -36,6 +39,7 @@ pub fn run(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<()> {
     let started = Instant::now();
+    crate::enforcement::messages::check_built_in()?;
     let interrupted = clear_interrupted(&store)?;
     if interrupted > 0 {
         tracing::warn!(interrupted, "imports were interrupted when the service stopped");
@@ -48,7 +52,8 @@ pub fn run(
     let tls = args.tls_cert.zip(args.tls_key);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let data_dir = config.data_dir.canonicalize().map_err(Fault::internal)?;
-    let state = AppState::new(store.clone(), Arc::clone(&world), data_dir, tls.is_some());
+    let mut state = AppState::new(store.clone(), Arc::clone(&world), data_dir, tls.is_some());
+    state.outside = args.outside;
     let generation = world.atlas.load().generation();
     let runtime = actix_web::rt::System::new();
     let served =

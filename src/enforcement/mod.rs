@@ -14,4 +14,5 @@ pub mod people;
 pub mod permissions;
 pub mod place;
 pub mod settings;
+pub mod tasks;
 pub mod workflow;

@@ -54,6 +54,15 @@ const DESKS: &[Role] = &[
     Role::Dispatcher,
     Role::Admin,
 ];
+/// Who leads people, or gives out work at a desk.
+const LEAD: &[Role] = &[
+    Role::SquadLeader,
+    Role::VillageLeader,
+    Role::TownLeader,
+    Role::DistrictLeader,
+    Role::CityLeader,
+    Role::Dispatcher,
+];
 const ADMIN: &[Role] = &[Role::Admin];
 
 actions! {
@@ -69,6 +78,10 @@ actions! {
     ManagePeople("管理人员与包干", "manage people and duties"): OwnArea, ADMIN;
     /// Import, check, publish and discard boundaries.
     ManageBoundaries("导入、检查、发布边界", "import, check and publish boundaries"): City, &[Role::Planner, Role::Admin];
+    /// Give tasks to people and teams of the own area, and see those given there.
+    GiveTasks("交办任务", "give tasks"): OwnArea, LEAD;
+    /// Take reports of the public into cases, or decline them.
+    HandlePublicReports("受理群众举报", "take reports of the public"): OwnArea, LEAD;
     /// Change settings and see their history.
     ManageSettings("修改系统设置", "change settings"): City, ADMIN;
     /// Dispatch open cases again after duties or absences have changed.
@@ -133,7 +146,8 @@ impl TokenScope {
                 Self::Read.admits(method, path)
                     || matches!(first, "cases" | "attachments" | "uploads")
                     || (first == "patrol" && path.starts_with("patrol/tracks"))
-                    || (first == "messages" && method == "POST")
+                    || (matches!(first, "messages" | "push") && method != "PUT")
+                    || (first == "tasks" && path.ends_with("/actions"))
             }
             Self::Manage => true,
         }

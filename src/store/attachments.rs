@@ -128,6 +128,11 @@ pub fn of_case(conn: &mut PgConnection, case_id: Uuid) -> Result<Vec<Attachment>
         .load(conn)?)
 }
 
+/// The bytes with this hash.
+pub fn open_content(data_dir: &Path, sha256: &[u8]) -> Result<std::fs::File> {
+    std::fs::File::open(path_of(data_dir, sha256)).map_err(Fault::internal)
+}
+
 /// The original bytes.
 pub fn open(data_dir: &Path, attachment: &Attachment) -> Result<std::fs::File> {
     std::fs::File::open(path_of(data_dir, &attachment.sha256)).map_err(Fault::internal)

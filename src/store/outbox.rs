@@ -257,7 +257,8 @@ fn place_named(notice: &Notice) -> Option<&PlaceCodes> {
         Recipients::LeadersOf(place)
         | Recipients::LeadersAt { place, .. }
         | Recipients::Reviewers(place)
-        | Recipients::Dispatchers(place) => Some(place),
+        | Recipients::Dispatchers(place)
+        | Recipients::Desk(place) => Some(place),
         _ => None,
     })
 }

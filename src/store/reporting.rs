@@ -7,7 +7,7 @@ use super::{Store, notify, workflow};
 use crate::atlas::category::CategoryAreas;
 use crate::atlas::feature::layers;
 use crate::atlas::lookup::Atlas;
-use crate::enforcement::alarms::{EarlierTakings, alarms};
+use crate::enforcement::alarms::{Alarm, EarlierTakings, alarms};
 use crate::enforcement::intake::{self, Siting};
 use crate::enforcement::nature::Nature;
 use crate::error::{Fault, FaultKind, Result};
@@ -16,6 +16,7 @@ use diesel::PgConnection;
 use diesel::prelude::*;
 use geo::{Coord, MultiPolygon};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -59,37 +60,86 @@ pub fn report(store: &Store, world: &World, report: &Report, retry: &Retry) -> R
         if let Some(answer) = first_answer(conn, retry)? {
             return Ok(answer);
         }
-        if cases::find(conn, report.id)?.is_some() {
-            return Err(Fault::new(
-                FaultKind::Conflict,
-                "id_taken",
-                "该编号已被另一案件使用",
-                "Another case already has this id",
-            ));
-        }
-        let atlas = current_atlas(conn, world)?;
-        let row = create(conn, world, &atlas, report)?;
-        let near = cases::possible_duplicates(
-            conn,
-            report.position,
-            report.nature,
-            row.reported_at,
-            &world.settings.load().duplicates,
-        )?
-        .into_iter()
-        .filter(|(case, _)| case.id != row.id);
-        let mut answer = case_json(&row);
-        answer["footprint"] = footprint_json(report.footprint.as_ref());
-        answer["possible_duplicates"] = near
-            .map(|(case, distance)| {
-                json!({"id": case.id, "number": case.number, "status": case.status,
-                    "distance_m": (distance * 100.0).round() / 100.0})
-            })
-            .collect();
+        let answer = report_on(conn, world, report)?;
         remember(conn, retry, 201, &answer)?;
         notify::notify(conn, "cases")?;
         Ok(answer)
     })
+}
+
+/// Creates a case within the caller's transaction: the row, its first events, the messages about
+/// it. Gives the answer to its reporter.
+pub(super) fn report_on(conn: &mut PgConnection, world: &World, report: &Report) -> Result<Value> {
+    if cases::find(conn, report.id)?.is_some() {
+        return Err(Fault::new(
+            FaultKind::Conflict,
+            "id_taken",
+            "该编号已被另一案件使用",
+            "Another case already has this id",
+        ));
+    }
+    let atlas = current_atlas(conn, world)?;
+    let row = create(conn, world, &atlas, report)?;
+    let near = cases::possible_duplicates(
+        conn,
+        report.position,
+        report.nature,
+        row.reported_at,
+        &world.settings.load().duplicates,
+    )?
+    .into_iter()
+    .filter(|(case, _)| case.id != row.id);
+    let mut answer = case_json(&row);
+    answer["footprint"] = footprint_json(report.footprint.as_ref());
+    answer["possible_duplicates"] = near
+        .map(|(case, distance)| {
+            json!({"id": case.id, "number": case.number, "status": case.status,
+                "distance_m": (distance * 100.0).round() / 100.0})
+        })
+        .collect();
+    tell(conn, &row)?;
+    Ok(answer)
+}
+
+/// Tells of a new case: the responsible person, the leaders of its area, the city's leaders when
+/// it may be a crime, administrators when nobody is named for the place.
+fn tell(conn: &mut PgConnection, row: &CaseRow) -> Result<()> {
+    use super::outbox::{enqueue, key};
+    use crate::enforcement::messages::{Kind, Level, Notice, Recipients};
+    let place = cases::place_codes(row);
+    let notice =
+        |kind, key, to, facts| Notice { key, kind, case_id: Some(row.id), actor: None, to, facts };
+    // One key for both: who leads and answers at once is told once, as who answers.
+    let dispatch = key(row.id, "dispatch");
+    let responsible = row.assignee_id.map(Recipients::Person).into_iter().collect();
+    enqueue(conn, &notice(Kind::Dispatched, dispatch, responsible, BTreeMap::new()))?;
+    let at = |level| Recipients::LeadersAt { place: place.clone(), level };
+    let leaders = match place.city {
+        Some(_) => [Level::Village, Level::Town, Level::District].map(at).to_vec(),
+        None => vec![at(Level::City)],
+    };
+    enqueue(conn, &notice(Kind::DispatchedLeaders, dispatch, leaders, BTreeMap::new()))?;
+    let raised: Vec<Alarm> = serde_json::from_value(row.alarms.clone()).unwrap_or_default();
+    if !raised.is_empty() {
+        let text = |of: fn(&Alarm) -> &str, between| {
+            raised.iter().map(of).collect::<Vec<_>>().join(between)
+        };
+        let facts = BTreeMap::from([
+            ("alarm_zh", text(|a| &a.text_zh, "；")),
+            ("alarm_en", text(|a| &a.text_en, "; ")),
+        ]);
+        let to = vec![Recipients::LeadersOf(place)];
+        enqueue(conn, &notice(Kind::Alarm, key(row.id, "alarm"), to, facts))?;
+    }
+    if !matches!(row.found_by.as_deref(), Some("cell" | "village")) {
+        // Once a day for a place: the gap is one, however many cases fall into it.
+        let gap = row.village_code.as_ref().or(row.cell_code.as_ref()).unwrap_or(&row.number);
+        let day = crate::enforcement::clock::day_of(row.reported_at);
+        let gap = key(Uuid::NAMESPACE_OID, &format!("duty gap {gap} {day}"));
+        let admins = vec![Recipients::Admins];
+        enqueue(conn, &notice(Kind::DutyGap, gap, admins, BTreeMap::new()))?;
+    }
+    Ok(())
 }
 
 pub(super) fn first_answer(conn: &mut PgConnection, retry: &Retry) -> Result<Option<Value>> {

@@ -1,5 +1,6 @@
 //! What the service holds in memory, kept in step with the store by `LISTEN`/`NOTIFY`.
 
+use super::inboxes::{self, Inboxes};
 use super::schema::{duties, imports, people, revisions};
 use super::{Store, absences, cases, features, notify, settings};
 use crate::atlas::lookup::Atlas;
@@ -45,6 +46,8 @@ pub struct World {
     pub land: LandStatistics,
     warming: Mutex<()>,
     pub changes: broadcast::Sender<Change>,
+    /// Who listens for messages here.
+    pub inboxes: Inboxes,
     marks: Mutex<Marks>,
     /// Calls of `refresh` begun so far.
     asked: AtomicU64,
@@ -61,6 +64,9 @@ struct Marks {
     day: Option<NaiveDate>,
     settings: i64,
     imports: i64,
+    /// What could be seen when messages were last read. None before the first reading, and where
+    /// that is no longer sure.
+    messages_seen: Option<String>,
     /// No transaction before this one was still running at the last reading. None before the
     /// first, and where that is no longer sure.
     oldest_running: Option<String>,
@@ -89,6 +95,7 @@ impl World {
             land: LandStatistics::default(),
             warming: Mutex::default(),
             changes: broadcast::Sender::new(CHANNEL_CAPACITY),
+            inboxes: Inboxes::default(),
             marks: Mutex::new(Marks {
                 boundaries: -1,
                 people: -1,
@@ -141,6 +148,7 @@ impl World {
             changes.push(Change::Settings);
         }
         changes.extend(self.read_cases(conn, &mut marks)?);
+        self.read_messages(conn, &mut marks)?;
         if revision("imports") != marks.imports {
             changes.extend(read_imports(conn, &mut marks)?);
             marks.imports = revision("imports");
@@ -188,11 +196,22 @@ impl World {
         Ok(changes)
     }
 
+    fn read_messages(&self, conn: &mut PgConnection, marks: &mut Marks) -> Result<()> {
+        let (news, seen) = inboxes::since(conn, marks.messages_seen.as_deref())?;
+        if marks.messages_seen.replace(seen).is_none() {
+            self.inboxes.reload();
+        }
+        self.inboxes.put(news);
+        Ok(())
+    }
+
     /// Has the next reading take in every case again. A server that was killed forgets numbers of
     /// transactions that wrote nothing lasting, and gives them out again: what has such a number
     /// would look like read already.
     fn distrust_transaction_numbers(&self) {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner).oldest_running = None;
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.oldest_running = None;
+        marks.messages_seen = None;
     }
 
     /// Prepares in the background what the first request after a publish would wait for.

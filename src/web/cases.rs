@@ -89,7 +89,7 @@ fn one_of(value: Option<&str>, known: &[&str], field: &str) -> Result<()> {
     }
 }
 
-fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
+pub(super) fn parse(body: NewCase, reporter: Uuid) -> Result<Report> {
     let crs: Crs = body.crs.as_deref().unwrap_or("wgs84").parse()?;
     let to_cgcs2000 = ToCgcs2000::cached(&crs)?;
     let position = to_cgcs2000.position(Coord { x: body.lon, y: body.lat })?;

@@ -3,6 +3,7 @@
 use super::session::Account;
 use super::state::AppState;
 use crate::error::Result;
+use crate::store::inboxes::Heard;
 use crate::store::world::Change;
 use actix_web::{Responder, get, web};
 use actix_web_lab::sse;
@@ -15,8 +16,8 @@ use tokio_stream::wrappers::BroadcastStream;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Events `boundaries` {generation, layer}, `people` {}, `settings` {}, `case` {id}, `import` {id, …}, and
-/// `reload` {} when the listener was too slow and must read afresh. Cases of other areas are left
-/// out.
+/// `reload` {} when the listener was too slow and must read afresh; `message` {id, kind, case_id,
+/// created_at} to its recipient alone. Cases of other areas are left out.
 #[utoipa::path(tag = "events", responses((status = 200, content_type = "text/event-stream")))]
 #[get("/events")]
 async fn events(state: web::Data<AppState>, account: Account) -> Result<impl Responder> {
@@ -33,6 +34,19 @@ async fn events(state: web::Data<AppState>, account: Account) -> Result<impl Res
             Some(Ok::<_, Infallible>(sse::Event::Data(data)))
         }
     });
+    let inbox = BroadcastStream::new(state.world.inboxes.listen(account.person.id));
+    let own = inbox.map(|heard| {
+        let (name, data) = match heard {
+            Ok(Heard::Message(news)) => (
+                "message",
+                serde_json::json!({"id": news.id,
+                "kind": news.kind, "case_id": news.case_id, "created_at": news.created_at}),
+            ),
+            Ok(Heard::Reload) | Err(_) => ("reload", serde_json::json!({})),
+        };
+        Ok::<_, Infallible>(sse::Event::Data(sse::Data::new(data.to_string()).event(name)))
+    });
+    let stream = futures_util::stream::select(stream, own);
     // A comment at once: the client knows that it is connected before anything happens.
     let hello = futures_util::stream::once(async {
         Ok::<_, Infallible>(sse::Event::Comment("connected".into()))

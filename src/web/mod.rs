@@ -7,20 +7,25 @@ pub mod areas;
 pub mod attachments;
 mod batch_stream;
 pub mod cases;
+pub mod delivery;
 pub mod events;
 pub mod filters;
 pub mod health;
 pub mod imports;
 pub mod layers;
 pub mod lookup;
+pub mod messages;
 pub mod params;
 pub mod places;
 pub mod problem;
+pub mod public_reports;
+pub mod push;
 pub mod redispatch;
 pub mod session;
 pub mod settings;
 pub mod state;
 pub mod stats;
+pub mod tasks;
 pub mod tiles;
 
 use crate::error::{Fault, FaultKind, Result};
@@ -72,6 +77,10 @@ fn api(config: &mut ServiceConfig) {
     places::configure(config);
     filters::configure(config);
     layers::configure(config);
+    messages::configure(config);
+    push::configure(config);
+    tasks::configure(config);
+    public_reports::configure(config);
 }
 
 /// The OpenAPI document of everything below `/api`, `/tiles` and for operators.
@@ -94,27 +103,27 @@ fn unreadable(error: impl std::fmt::Display) -> Fault {
 /// The largest upload, bytes: a city's parcels.
 const MAX_UPLOAD: usize = 2 << 30;
 
+/// What is said to a form that is too large or cannot be read.
+fn refuse_form(error: &MultipartError) -> Fault {
+    let limit = match error {
+        MultipartError::Payload(PayloadError::Overflow) => true,
+        MultipartError::Field { source, .. } => {
+            source.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE
+        }
+        _ => false,
+    };
+    if !limit {
+        return unreadable(error);
+    }
+    Fault::new(FaultKind::TooLarge, "too_large", "上传的文件过大", "The uploaded file is too large")
+}
+
 /// Uploads go to disk, beside the place where they stay.
 fn uploads(config: &mut web::ServiceConfig, folder: &Path) {
     let form = MultipartFormConfig::default()
         .total_limit(MAX_UPLOAD)
         .memory_limit(MAX_JSON)
-        .error_handler(|error, _| {
-            let limit = matches!(&error, MultipartError::Payload(PayloadError::Overflow));
-            let limit = limit
-                || matches!(&error, MultipartError::Field { source, .. }
-                    if source.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE);
-            if limit {
-                return Fault::new(
-                    FaultKind::TooLarge,
-                    "too_large",
-                    "上传的文件过大",
-                    "The uploaded file is too large",
-                )
-                .into();
-            }
-            unreadable(&error).into()
-        });
+        .error_handler(|error, _| refuse_form(&error).into());
     config.app_data(form).app_data(TempFileConfig::default().directory(folder));
 }
 
@@ -182,6 +191,7 @@ pub async fn serve(
     std::fs::create_dir_all(&upload_folder).map_err(Fault::internal)?;
     let state = web::Data::new(state);
     state::keep_tiles_prepared(&state);
+    actix_web::rt::spawn(delivery::run(state.clone()));
     let prometheus = web::Data::new(recorder()?);
     let document = openapi().to_json().map_err(Fault::internal)?;
 

@@ -1,5 +1,7 @@
 //! What every handler can reach.
 
+use super::delivery::OutsideOptions;
+use super::public_reports::Gate;
 use super::session::Account;
 use crate::enforcement::clock::Clock;
 use crate::error::{Fault, Result};
@@ -23,6 +25,10 @@ pub struct AppState {
     pub clock: Clock,
     /// Attachments and uploads in work lie here.
     pub data_dir: PathBuf,
+    /// How messages reach the outside, and how the outside reaches us.
+    pub outside: OutsideOptions,
+    /// Holds off who reports too much without log-in.
+    pub public_gate: Gate,
     /// Cookies are `Secure`: only behind TLS.
     pub secure_cookies: bool,
     /// Who a credential belongs to, by its hash; short-lived, so that a log-out elsewhere counts soon.
@@ -40,7 +46,17 @@ impl AppState {
         let accounts = Cache::builder().max_capacity(20_000).time_to_live(ACCOUNT_CACHE).build();
         let tiles = TileService::new(TILE_CACHE_BYTES);
         let clock = world.clock.clone();
-        Self { store, world, tiles, clock, data_dir, secure_cookies, accounts }
+        Self {
+            store,
+            world,
+            tiles,
+            clock,
+            data_dir,
+            outside: OutsideOptions::default(),
+            public_gate: Gate::default(),
+            secure_cookies,
+            accounts,
+        }
     }
 }
 

@@ -68,6 +68,9 @@ pub enum Recipients {
     Reviewers(PlaceCodes),
     /// The dispatchers of every level that holds the place.
     Dispatchers(PlaceCodes),
+    /// Who takes reports of the public: the squad leaders of the lowest level that has any, else the
+    /// dispatchers.
+    Desk(PlaceCodes),
     Admins,
     /// The people of a department who belong to an area or one below.
     Department {
@@ -100,6 +103,12 @@ impl Recipients {
             }
             Self::Dispatchers(place) if is_nowhere(place) => vec![vec![(Role::Dispatcher, None)]],
             Self::Dispatchers(place) => vec![at(Role::Dispatcher, &Level::ALL, place)],
+            Self::Desk(place) if is_nowhere(place) => vec![vec![(Role::Dispatcher, None)]],
+            Self::Desk(place) => Level::ALL
+                .iter()
+                .map(|level| at(Role::SquadLeader, &[*level], place))
+                .chain([at(Role::Dispatcher, &Level::ALL, place)])
+                .collect(),
             Self::Admins => vec![vec![(Role::Admin, None)]],
             Self::Person(_) | Self::Department { .. } => return None,
         })

@@ -43,6 +43,13 @@ impl City {
         Self { service, database }
     }
 
+    /// One of its own, with environment variables for the service.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
+        let database = database();
+        let service = Service::start_with(&database.config, environment);
+        Self { service, database }
+    }
+
     /// The one that tests share which add cases and look.
     pub fn shared() -> &'static Self {
         static CITY: OnceLock<City> = OnceLock::new();

@@ -3,6 +3,8 @@
 pub mod caller;
 pub mod database;
 pub mod demo_city;
+pub mod events;
 pub mod folder;
 pub mod import;
+pub mod receiver;
 pub mod service;

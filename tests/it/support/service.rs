@@ -26,20 +26,33 @@ pub struct Service {
     pub data_dir: PathBuf,
     database_url: Option<String>,
     tls: Option<(PathBuf, PathBuf)>,
+    /// Settings of the process besides.
+    environment: Vec<(String, String)>,
 }
 
 impl Service {
     /// Serves a store on a free port.
     pub fn start(config: &StoreConfig) -> Self {
-        Self::spawn(config, "127.0.0.1:0", None)
+        Self::spawn(config, "127.0.0.1:0", None, Vec::new())
+    }
+
+    /// The same with environment variables.
+    pub fn start_with(config: &StoreConfig, environment: &[(&str, &str)]) -> Self {
+        let environment = environment.iter().map(|(k, v)| (k.to_string(), v.to_string()));
+        Self::spawn(config, "127.0.0.1:0", None, environment.collect())
     }
 
     /// The same over HTTPS, with a certificate and its key.
     pub fn start_tls(config: &StoreConfig, certificate: &Path, key: &Path) -> Self {
-        Self::spawn(config, "127.0.0.1:0", Some((certificate.into(), key.into())))
+        Self::spawn(config, "127.0.0.1:0", Some((certificate.into(), key.into())), Vec::new())
     }
 
-    fn spawn(config: &StoreConfig, bind: &str, tls: Option<(PathBuf, PathBuf)>) -> Self {
+    fn spawn(
+        config: &StoreConfig,
+        bind: &str,
+        tls: Option<(PathBuf, PathBuf)>,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", KEEPER, PROGRAM, "--data-dir"]).arg(&config.data_dir);
         command.args(["serve", "--bind", bind]);
@@ -51,6 +64,7 @@ impl Service {
             Some(url) => command.env("DATABASE_URL", url),
             None => command.env_remove("DATABASE_URL"),
         };
+        command.envs(environment.iter().cloned());
         command.env("RUST_LOG", "warn,xuncha=info").env("NO_COLOR", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut keeper = command.spawn().expect("the service starts");
@@ -79,6 +93,7 @@ impl Service {
             data_dir: config.data_dir.clone(),
             database_url: config.database_url.clone(),
             tls,
+            environment,
         }
     }
 
@@ -108,7 +123,8 @@ impl Service {
             database_url: self.database_url.clone(),
         };
         // Assigned last: the drop of the old one finds its process gone.
-        *self = Self::spawn(&config, &self.address.clone(), self.tls.take());
+        let environment = std::mem::take(&mut self.environment);
+        *self = Self::spawn(&config, &self.address.clone(), self.tls.take(), environment);
     }
 }
 
