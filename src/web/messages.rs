@@ -145,7 +145,7 @@ async fn list(
 #[utoipa::path(tag = "messages", params(MessageListQuery),
     responses((status = 200, body = MessageList), (status = 400, body = Problem)))]
 #[get("/messages/sent")]
-async fn sent(
+async fn list_sent(
     state: web::Data<AppState>,
     account: Account,
     query: web::Query<MessageListQuery>,
@@ -172,7 +172,7 @@ async fn unread(state: web::Data<AppState>, account: Account) -> Result<HttpResp
 #[utoipa::path(tag = "messages", params(("id" = Uuid, Path)),
     responses((status = 200, body = MessageView), (status = 404, body = Problem)))]
 #[post("/messages/{id}/read")]
-async fn read(
+async fn mark_read(
     state: web::Data<AppState>,
     account: Account,
     id: web::Path<Uuid>,
@@ -254,9 +254,9 @@ async fn reply(
 pub fn configure(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config
         .service(unread)
-        .service(sent)
+        .service(list_sent)
         .service(list)
-        .service(read)
+        .service(mark_read)
         .service(read_all)
         .service(reply);
 }

@@ -293,7 +293,7 @@ fn take_in(state: &AppState, form: NewPublicReport) -> Result<Received> {
               (status = 409, body = Problem), (status = 413, body = Problem),
               (status = 415, body = Problem), (status = 429, body = Problem)))]
 #[post("/reports")]
-async fn report(
+async fn send(
     _admitted: AdmittedReport,
     state: web::Data<AppState>,
     form: MultipartForm<NewPublicReport>,
@@ -477,7 +477,7 @@ async fn list(
 #[utoipa::path(tag = "public reports", params(("id" = Uuid, Path), ("n" = usize, Path)),
     responses((status = 200), (status = 404, body = Problem)))]
 #[get("/public-reports/{id}/photos/{n}")]
-async fn photo(
+async fn show_photo(
     state: web::Data<AppState>,
     account: Account,
     path: web::Path<(Uuid, usize)>,
@@ -623,7 +623,7 @@ async fn decline(
 const MOST_FORM_BYTES: usize = MOST_PHOTOS * MOST_PHOTO_BYTES + (1 << 20);
 
 fn unknown(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(report).service(follow);
+    config.service(send).service(follow);
 }
 
 pub fn configure(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
@@ -633,7 +633,7 @@ pub fn configure(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
         .error_handler(|error, _| super::refuse_form(&error).into());
     config
         .service(list)
-        .service(photo)
+        .service(show_photo)
         .service(accept)
         .service(decline)
         .service(utoipa_actix_web::scope("/public").app_data(form).configure(unknown));

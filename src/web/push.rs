@@ -23,7 +23,7 @@ pub struct PushKey {
 /// The service's public key for Web Push.
 #[utoipa::path(tag = "messages", responses((status = 200, body = PushKey)))]
 #[get("/push/key")]
-async fn key(state: web::Data<AppState>, _account: Account) -> Result<HttpResponse> {
+async fn show_key(state: web::Data<AppState>, _account: Account) -> Result<HttpResponse> {
     let key =
         blocking(move || push::public_key(&kept::private_key(&mut *state.store.conn()?)?)).await?;
     Ok(HttpResponse::Ok().json(PushKey { key }))
@@ -155,7 +155,7 @@ async fn retry(
 
 pub fn configure(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config
-        .service(key)
+        .service(show_key)
         .service(subscribe)
         .service(unsubscribe)
         .service(deliveries_list)

@@ -17,13 +17,12 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 const SECRET: &str = "a secret of the gateway";
 
 fn put(caller: &Caller, key: &str, value: &Value) -> Answer {
     let request = caller.request(Method::PUT, &format!("/settings/{key}"));
-    Answer::of(request.json(&json!({"id": Uuid::new_v4(), "value": value})))
+    Answer::of(request.json(&json!({"value": value})))
 }
 
 fn admin(city: &City) -> Caller {
