@@ -202,7 +202,6 @@ fn write_gdal(layer: &Layer, driver: &str, path: &Path, options: &[&str]) -> Res
         }
         row.create(&target).map_err(fault)?;
     }
-    drop(target);
     // Closing writes what is still in memory, and tells when the disk is full.
     dataset.close().map_err(fault)
 }

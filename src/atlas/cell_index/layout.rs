@@ -83,7 +83,7 @@ impl Entry {
 
     pub fn grid(log2_cells: u32, word: u32) -> Self {
         debug_assert!(log2_cells < 16 && word.is_multiple_of(GRID_ALIGN as u32));
-        Self(3 << 30 | log2_cells << 26 | word / GRID_ALIGN as u32)
+        Self(3 << 30 | log2_cells << 26 | (word / GRID_ALIGN as u32))
     }
 
     #[inline]

@@ -115,7 +115,7 @@ pub(super) struct Row {
 impl Format for CsvFormat {
     type Read<'r> = Row;
 
-    fn read<'r>(&self, record: &'r [u8]) -> (Row, Result<Coord>) {
+    fn read(&self, record: &[u8]) -> (Row, Result<Coord>) {
         let (row, _) = trim_line_end(record);
         let mut fields = 0;
         let (mut lon, mut lat, mut last) = (0..0, 0..0, 0);

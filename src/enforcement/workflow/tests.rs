@@ -529,8 +529,8 @@ proptest! {
                         let events = story.events.iter().enumerate();
                         events.filter(move |(_, e)| e.action == wanted.as_str())
                     };
-                    let reopened = of(Action::Reopen).map(|(n, _)| n).last();
-                    let recorded = of(Action::RecordDemolition).map(|(n, _)| n).last().max(reopened);
+                    let reopened = of(Action::Reopen).map(|(n, _)| n).next_back();
+                    let recorded = of(Action::RecordDemolition).map(|(n, _)| n).next_back().max(reopened);
                     let by_another = of(Action::Recheck).any(|(n, e)| {
                         Some(n) > recorded
                             && e.actor != before.assignee
