@@ -374,7 +374,9 @@ fn filtered(query: &CaseQuery) -> cases::BoxedQuery<'_, Pg> {
 }
 
 /// The SQL twin of [`Scope::holds`].
-fn within(scope: &Scope) -> Box<dyn BoxableExpression<cases::table, Pg, SqlType = Bool>> {
+pub(super) fn within(
+    scope: &Scope,
+) -> Box<dyn BoxableExpression<cases::table, Pg, SqlType = Bool>> {
     fn is<C>(column: C, code: &str) -> Box<dyn BoxableExpression<cases::table, Pg, SqlType = Bool>>
     where
         C: ExpressionMethods + Expression<SqlType = diesel::sql_types::Nullable<Text>>,

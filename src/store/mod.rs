@@ -17,6 +17,7 @@ pub mod layer_styles;
 pub mod messages;
 mod migrate;
 pub mod notify;
+pub mod occupation;
 pub mod outbox;
 pub mod past_cases;
 pub mod people;

@@ -15,6 +15,7 @@ pub mod imports;
 pub mod layers;
 pub mod lookup;
 pub mod messages;
+pub mod occupation;
 pub mod params;
 pub mod places;
 pub mod problem;
@@ -73,6 +74,7 @@ fn api(config: &mut ServiceConfig) {
     settings::configure(config);
     absences::configure(config);
     redispatch::configure(config);
+    occupation::configure(config);
     events::configure(config);
     places::configure(config);
     filters::configure(config);

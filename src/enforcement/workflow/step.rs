@@ -60,6 +60,7 @@ pub fn take(
         return Err(missing(rule, &lacking));
     }
     refuse_wrong_outcome(case, request)?;
+    refuse_wrong_deadline(request, now)?;
 
     let mut after = change(case, request, rule, actor, now);
     set_deadline(&mut after, case, past, request, now, settings);
@@ -215,6 +216,26 @@ fn refuse_wrong_outcome(case: &CaseState, request: &Request) -> Result<()> {
     Ok(())
 }
 
+/// Whoever supervises or hands over may set a deadline, but one that can be met.
+fn refuse_wrong_deadline(request: &Request, now: DateTime<Utc>) -> Result<()> {
+    let usable = |deadline: DateTime<Utc>| deadline > now && deadline <= now + FARTHEST;
+    if sets_deadline(request.action) && request.deadline.is_some_and(|d| !usable(d)) {
+        return Err(Fault::new(
+            FaultKind::Unprocessable,
+            "missing_evidence",
+            "期限须在现在之后、三年之内",
+            "The deadline must come after now and within three years",
+        )
+        .field("deadline", "after now, within three years"));
+    }
+    Ok(())
+}
+
+/// Whether a deadline may be set by hand with an action.
+fn sets_deadline(action: Action) -> bool {
+    matches!(action, Action::Extend | Action::Supervise | Action::Reassign)
+}
+
 fn change(
     case: &CaseState,
     request: &Request,
@@ -355,9 +376,7 @@ fn set_deadline(
         after.due_step = after.due_at.and(step);
     }
     // Set by hand: with an extension, or by whoever supervises or hands over.
-    let by_hand = matches!(request.action, Action::Extend | Action::Supervise | Action::Reassign);
-    if let Some(deadline) = request.deadline.filter(|d| by_hand && *d > now && *d <= now + FARTHEST)
-    {
+    if let Some(deadline) = request.deadline.filter(|_| sets_deadline(request.action)) {
         after.due_at = Some(deadline);
         after.due_step = after.due_step.or(step);
         if request.action == Action::Extend {

@@ -1,6 +1,7 @@
 //! What the integration tests share: real PostgreSQL, thrown away at the end.
 
 pub mod caller;
+pub mod crew;
 pub mod database;
 pub mod demo_city;
 pub mod events;
