@@ -139,7 +139,7 @@ proptest! {
         let mut words = index.words().to_vec();
         for (at, value, small) in changes {
             let at = at.index(words.len());
-            words[at] = if small { value % words.len() as u32 | value & 0xc000_0000 } else { value };
+            words[at] = if small { (value % words.len() as u32) | (value & 0xc000_0000) } else { value };
         }
         index.words = Words::Owned(words);
         let mut answers = vec![0; 2000];
