@@ -17,10 +17,15 @@ pub struct StoreConfig {
     /// An existing PostgreSQL server with PostGIS, instead of the private cluster
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<String>,
+    /// Where the bytes of evidence lie: file:///folder or s3://bucket/prefix; by default the
+    /// folder attachments in --data-dir. Keys, region and endpoint of S3 come from AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT
+    #[arg(long, value_name = "URL", env = "XUNCHA_BLOB_URL", global = true)]
+    pub blob_url: Option<String>,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { data_dir: "./data".into(), database_url: None }
+        Self { data_dir: "./data".into(), database_url: None, blob_url: None }
     }
 }

@@ -33,6 +33,8 @@ pub enum FaultKind {
     NotFound,
     /// 409: the state of things does not allow it.
     Conflict,
+    /// 412: another version of a protocol is needed.
+    Precondition,
     /// 413
     TooLarge,
     /// 415

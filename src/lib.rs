@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod enforcement;
 pub mod error;
+pub mod evidence;
 pub mod geometry;
 pub mod statistics;
 pub mod store;

@@ -27,10 +27,9 @@ CREATE TRIGGER attachments_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON at
 
 -- Uploads in work (tus 1.0). The bytes lie in the data folder; its length is the offset.
 CREATE TABLE uploads (
+    -- Also of the attachment it becomes.
     id            uuid PRIMARY KEY,
     person_id     uuid NOT NULL REFERENCES people,
-    -- The attachment it becomes.
-    attachment_id uuid NOT NULL,
     case_id       uuid NOT NULL REFERENCES cases,
     length        bigint NOT NULL CHECK (length > 0),
     file_name     text NOT NULL,

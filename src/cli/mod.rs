@@ -9,6 +9,7 @@ pub mod lookup;
 mod lookup_batch;
 pub mod people;
 pub mod serve;
+pub mod suspects;
 
 use crate::config::StoreConfig;
 use crate::error::{Language, Result};
@@ -51,6 +52,9 @@ enum Command {
     /// Past cases
     #[command(subcommand)]
     Cases(cases::CasesCommand),
+    /// Suspected plots from satellite images
+    #[command(subcommand)]
+    Suspects(suspects::SuspectsCommand),
     /// Give an account its first password, or make an API token
     #[command(subcommand)]
     Account(accounts::AccountCommand),
@@ -116,6 +120,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::People(PeopleCommand::Import(args)) => people::run(&args, &open()?),
         Command::Duties(DutiesCommand::Import(args)) => duties::run(&args, &open()?),
         Command::Cases(command) => cases::run(command, &open()?),
+        Command::Suspects(command) => suspects::run(command, &open()?),
         Command::Account(command) => accounts::run(command, &open()?),
         Command::Openapi => {
             let document = crate::web::openapi();

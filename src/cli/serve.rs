@@ -5,6 +5,7 @@ use crate::config::StoreConfig;
 use crate::error::{Fault, Result};
 use crate::store::Store;
 use crate::store::audit::Sealer;
+use crate::store::blobs::Blobs;
 use crate::store::scheduler;
 use crate::store::world::{World, follow};
 use crate::web::delivery::OutsideOptions;
@@ -52,7 +53,9 @@ pub fn run(
     let tls = args.tls_cert.zip(args.tls_key);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let data_dir = config.data_dir.canonicalize().map_err(Fault::internal)?;
-    let mut state = AppState::new(store.clone(), Arc::clone(&world), data_dir, tls.is_some());
+    let blobs = Blobs::open(config)?;
+    let mut state =
+        AppState::new(store.clone(), Arc::clone(&world), blobs, data_dir, tls.is_some());
     state.outside = args.outside;
     let generation = world.atlas.load().generation();
     let runtime = actix_web::rt::System::new();

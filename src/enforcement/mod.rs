@@ -10,6 +10,7 @@ pub mod intake;
 pub mod lookup;
 pub mod messages;
 pub mod nature;
+pub mod patrol;
 pub mod people;
 pub mod permissions;
 pub mod place;

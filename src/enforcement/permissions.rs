@@ -63,6 +63,16 @@ const LEAD: &[Role] = &[
     Role::CityLeader,
     Role::Dispatcher,
 ];
+/// And who looks after the platform.
+const LEAD_OR_ADMIN: &[Role] = &[
+    Role::SquadLeader,
+    Role::VillageLeader,
+    Role::TownLeader,
+    Role::DistrictLeader,
+    Role::CityLeader,
+    Role::Dispatcher,
+    Role::Admin,
+];
 const ADMIN: &[Role] = &[Role::Admin];
 
 actions! {
@@ -72,6 +82,16 @@ actions! {
     SeeCases("查看案件、图层与统计", "see cases, their tiles and figures"): OwnArea, EVERYBODY;
     /// Report a case; the place need not be in the own area: a find counts wherever it is.
     ReportCase("上报案件", "report a case"): City, EVERYBODY;
+    /// Add photos, papers and videos to a case that one sees.
+    AddEvidence("上传证据", "add evidence to a case"): OwnArea, EVERYBODY;
+    /// Send the own track on patrol, and see it.
+    RecordTrack("记录本人巡查轨迹", "record the own patrol track"): City, EVERYBODY;
+    /// See where others were on patrol, inside the own area.
+    SeeTracks("查看他人巡查轨迹", "see others' patrol tracks"): OwnArea, LEAD_OR_ADMIN;
+    /// Make and end patrol plans, inside the own area.
+    ManagePatrolPlans("制定巡查计划", "manage patrol plans"): OwnArea, LEAD_OR_ADMIN;
+    /// Import suspected plots, which become cases.
+    ImportSuspects("导入疑似图斑", "import suspected plots"): City, &[Role::Planner, Role::Admin];
     /// See the people of the own area, who answers for what, and where nobody does.
     SeePeople("查看人员、包干与空白", "see people, duties and gaps"): OwnArea, DESKS;
     /// Import and change people and duties.

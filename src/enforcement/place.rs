@@ -1,6 +1,7 @@
 //! The areas of a place by code and name, and the nearest place for a position outside.
 
 use super::dispatch::PlaceCodes;
+use crate::atlas::areas::{Area, AreaLevel, AreaTree};
 use crate::atlas::feature::{Feature, layers};
 use crate::atlas::layer::FeatureIndex;
 use crate::atlas::lookup::{Atlas, Place};
@@ -75,6 +76,21 @@ impl NamedPlace {
             village: code(&self.village),
             cell: code(&self.cell),
         }
+    }
+}
+
+/// Where an area is, as rights see it: a functional area's towns are not their district's.
+pub fn codes_of(tree: &AreaTree, area: Area) -> PlaceCodes {
+    let official = |level| tree.official_code(area, level).map(String::from);
+    let functional = tree.line(area).find(|a| a.level == AreaLevel::FunctionalArea);
+    let functional = functional.and_then(|a| tree.feature(a)).map(|f| f.code.clone());
+    PlaceCodes {
+        city: official(AreaLevel::City),
+        district: official(AreaLevel::District),
+        town: official(AreaLevel::Town),
+        village: official(AreaLevel::Village),
+        cell: official(AreaLevel::Cell),
+        functional_areas: functional.into_iter().collect(),
     }
 }
 

@@ -266,7 +266,7 @@ fn row_of(
     row
 }
 
-fn give_numbers(
+pub(super) fn give_numbers(
     conn: &mut PgConnection,
     atlas: &crate::atlas::lookup::Atlas,
     rows: &mut [CaseRow],

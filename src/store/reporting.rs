@@ -1,6 +1,7 @@
 //! A new case: sited, dispatched, numbered and stored in one transaction; safe to retry.
 
 use super::cases::{self, CaseRow, EventRow};
+use super::patrol::visits;
 use super::schema::first_answers;
 use super::world::World;
 use super::{Store, notify, workflow};
@@ -259,6 +260,7 @@ fn create(
     ];
     let footprints: Vec<_> = report.footprint.iter().map(|f| (row.id, f.clone())).collect();
     cases::insert(conn, std::slice::from_ref(&row), &footprints, &events)?;
+    visits::of_records(conn, world, &events)?;
     Ok(row)
 }
 

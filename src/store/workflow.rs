@@ -2,6 +2,7 @@
 //! retry.
 
 use super::cases::{self, CaseRow, EventRow};
+use super::patrol::visits;
 use super::reporting::{Retry, case_json, first_answer, remember};
 use super::schema::{attachments, case_events, cases as table, people};
 use super::world::World;
@@ -101,6 +102,7 @@ pub fn act(
         let row = update(conn, &row, &taken)?;
         let event = event(&row, &taken, asked, actor, &events, now);
         diesel::insert_into(case_events::table).values(&event).execute(conn)?;
+        visits::of_records(conn, world, std::slice::from_ref(&event))?;
         for notice in &taken.notices {
             outbox::enqueue(conn, notice)?;
         }

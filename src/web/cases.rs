@@ -320,8 +320,8 @@ async fn show(
         let mut answer = case_json(&row);
         let footprint = cases::footprint(&mut conn, row.id)?;
         answer["footprint"] = footprint_json(footprint.as_ref());
-        answer["attachments"] = serde_json::to_value(attachments::of_case(&mut conn, row.id)?)
-            .map_err(Fault::internal)?;
+        let evidence = attachments::of_case(&mut conn, row.id)?;
+        answer["attachments"] = evidence.iter().map(attachments::Attachment::json).collect();
         Ok(answer)
     })
     .await?;

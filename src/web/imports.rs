@@ -50,19 +50,19 @@ pub struct ImportForm {
     file: Vec<TempFile>,
 }
 
-fn given(text: Option<Text<String>>) -> Option<String> {
+pub(super) fn given(text: Option<Text<String>>) -> Option<String> {
     text.map(|text| text.trim().to_string()).filter(|text| !text.is_empty())
 }
 
 /// A folder of uploaded files, removed when the import is read.
-struct Upload {
-    folder: tempfile::TempDir,
-    main: PathBuf,
-    name: String,
+pub(super) struct Upload {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) main: PathBuf,
+    pub(super) name: String,
 }
 
 /// Puts the files of an upload side by side under one stem; their own names stay out of paths.
-fn keep(files: Vec<TempFile>, uploads: &Path) -> Result<Upload> {
+pub(super) fn keep(files: Vec<TempFile>, uploads: &Path) -> Result<Upload> {
     let folder = tempfile::tempdir_in(uploads).map_err(Fault::internal)?;
     let mut kept: Vec<(PathBuf, String, String)> = Vec::new();
     for file in files {

@@ -17,6 +17,7 @@ pub mod lookup;
 pub mod messages;
 pub mod occupation;
 pub mod params;
+pub mod patrol;
 pub mod places;
 pub mod problem;
 pub mod public_reports;
@@ -26,8 +27,10 @@ pub mod session;
 pub mod settings;
 pub mod state;
 pub mod stats;
+pub mod suspects;
 pub mod tasks;
 pub mod tiles;
+pub mod uploads;
 
 use crate::error::{Fault, FaultKind, Result};
 use actix_multipart::MultipartError;
@@ -69,6 +72,9 @@ fn api(config: &mut ServiceConfig) {
     cases::configure(config);
     actions::configure(config);
     attachments::configure(config);
+    uploads::configure(config);
+    patrol::configure(config);
+    suspects::configure(config);
     imports::configure(config);
     stats::configure(config);
     settings::configure(config);
@@ -194,6 +200,7 @@ pub async fn serve(
     let state = web::Data::new(state);
     state::keep_tiles_prepared(&state);
     actix_web::rt::spawn(delivery::run(state.clone()));
+    state::keep_tidy(&state);
     let prometheus = web::Data::new(recorder()?);
     let document = openapi().to_json().map_err(Fault::internal)?;
 

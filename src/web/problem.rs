@@ -45,6 +45,7 @@ fn status(kind: FaultKind) -> StatusCode {
         FaultKind::Forbidden => StatusCode::FORBIDDEN,
         FaultKind::NotFound => StatusCode::NOT_FOUND,
         FaultKind::Conflict => StatusCode::CONFLICT,
+        FaultKind::Precondition => StatusCode::PRECONDITION_FAILED,
         FaultKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         FaultKind::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         FaultKind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
@@ -62,6 +63,9 @@ fn title(kind: FaultKind, language: Language) -> &'static str {
         FaultKind::NotFound => language.pick("未找到", "Not found"),
         FaultKind::Conflict => {
             language.pick("与当前状态冲突", "In conflict with the present state")
+        }
+        FaultKind::Precondition => {
+            language.pick("协议版本不符", "Another protocol version is needed")
         }
         FaultKind::TooLarge => language.pick("内容过大", "Too large"),
         FaultKind::WrongType => language.pick("类型不支持", "Type not supported"),

@@ -214,8 +214,7 @@ fn keep_photos(state: &AppState, files: Vec<TempFile>) -> Result<Vec<Photo>> {
                 "Please send photos (JPEG, PNG, WebP, HEIC)",
             ));
         }
-        bytes.rewind().map_err(Fault::internal)?;
-        let (sha256, size, media_type) = attachments::keep(&state.data_dir, bytes)?;
+        let (sha256, size, media_type) = attachments::keep(&state.blobs, &mut bytes, "")?;
         let id = Uuid::new_v4();
         photos.push(Photo { id, sha256, media_type: media_type.into(), bytes: size });
     }
@@ -488,10 +487,7 @@ async fn show_photo(
         let report = kept::find(&mut *state.store.conn()?, &account.scope, id)?;
         let photo = report.photos().into_iter().nth(n);
         let photo = photo.ok_or_else(|| Fault::not_found("没有这张照片", "No such photo"))?;
-        let mut bytes = Vec::new();
-        attachments::open_content(&state.data_dir, &photo.sha256)?
-            .read_to_end(&mut bytes)
-            .map_err(Fault::internal)?;
+        let bytes = state.blobs.read(&photo.sha256)?;
         Ok((photo, bytes))
     })
     .await?;

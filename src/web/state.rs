@@ -6,7 +6,9 @@ use super::session::Account;
 use crate::enforcement::clock::Clock;
 use crate::error::{Fault, Result};
 use crate::store::Store;
+use crate::store::blobs::Blobs;
 use crate::store::world::{Change, World};
+use crate::store::{previews, uploads};
 use crate::tiles::service::TileService;
 use actix_web::web::Data;
 use moka::sync::Cache;
@@ -23,7 +25,9 @@ pub struct AppState {
     pub tiles: TileService,
     /// The time, for whatever decides by it.
     pub clock: Clock,
-    /// Attachments and uploads in work lie here.
+    /// The bytes of evidence.
+    pub blobs: Blobs,
+    /// Uploads in work and small copies lie here.
     pub data_dir: PathBuf,
     /// How messages reach the outside, and how the outside reaches us.
     pub outside: OutsideOptions,
@@ -42,7 +46,13 @@ const ACCOUNT_CACHE: Duration = Duration::from_secs(5);
 const TILE_CACHE_BYTES: u64 = 128 << 20;
 
 impl AppState {
-    pub fn new(store: Store, world: Arc<World>, data_dir: PathBuf, secure_cookies: bool) -> Self {
+    pub fn new(
+        store: Store,
+        world: Arc<World>,
+        blobs: Blobs,
+        data_dir: PathBuf,
+        secure_cookies: bool,
+    ) -> Self {
         let accounts = Cache::builder().max_capacity(20_000).time_to_live(ACCOUNT_CACHE).build();
         let tiles = TileService::new(TILE_CACHE_BYTES);
         let clock = world.clock.clone();
@@ -51,6 +61,7 @@ impl AppState {
             world,
             tiles,
             clock,
+            blobs,
             data_dir,
             outside: OutsideOptions::default(),
             public_gate: Gate::default(),
@@ -86,6 +97,25 @@ pub fn keep_tiles_prepared(state: &Data<AppState>) {
                     Err(RecvError::Closed) => return,
                 }
             }
+        }
+    });
+}
+
+/// How often what nobody needs any more is thrown away.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
+
+/// Throws away, in the background, uploads that nobody finished and the oldest small copies.
+pub fn keep_tidy(state: &Data<AppState>) {
+    let state = Arc::downgrade(&state.clone().into_inner());
+    std::thread::spawn(move || {
+        while let Some(state) = state.upgrade() {
+            let swept = uploads::sweep(&state.store, &state.data_dir, state.clock.now())
+                .and_then(|_| previews::sweep(&state.data_dir));
+            if let Err(fault) = swept {
+                tracing::warn!("tidying up: {fault}");
+            }
+            drop(state);
+            std::thread::sleep(TIDY_EVERY);
         }
     });
 }

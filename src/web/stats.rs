@@ -4,9 +4,8 @@ use super::params::wrong;
 use super::problem::Problem;
 use super::session::Account;
 use super::state::{AppState, blocking};
-use crate::atlas::areas::{Area, AreaLevel, AreaTree};
-use crate::enforcement::dispatch::PlaceCodes;
 use crate::enforcement::permissions::Action;
+pub(super) use crate::enforcement::place::codes_of;
 use crate::error::{Fault, FaultKind, Result};
 use crate::geometry::drawn;
 use crate::statistics::land::{LandBy, LandLevel, LandTable, Subject};
@@ -51,21 +50,6 @@ fn by_of(text: Option<&str>) -> Result<LandBy> {
         None | Some("category") => Ok(LandBy::Category),
         Some("class") => Ok(LandBy::Class),
         Some(_) => Err(wrong("by", "category or class")),
-    }
-}
-
-/// Where an area is, as rights see it: a functional area's towns are not their district's.
-pub(super) fn codes_of(tree: &AreaTree, area: Area) -> PlaceCodes {
-    let official = |level| tree.official_code(area, level).map(String::from);
-    let functional = tree.line(area).find(|a| a.level == AreaLevel::FunctionalArea);
-    let functional = functional.and_then(|a| tree.feature(a)).map(|f| f.code.clone());
-    PlaceCodes {
-        city: official(AreaLevel::City),
-        district: official(AreaLevel::District),
-        town: official(AreaLevel::Town),
-        village: official(AreaLevel::Village),
-        cell: official(AreaLevel::Cell),
-        functional_areas: functional.into_iter().collect(),
     }
 }
 

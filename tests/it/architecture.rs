@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["geometry"],
     &["atlas"],
-    &["tiles", "statistics", "enforcement"],
+    &["tiles", "statistics", "enforcement", "evidence"],
     &["boundaries", "store"],
     &["web"],
     &["cli"],

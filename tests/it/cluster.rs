@@ -27,7 +27,7 @@ fn count(conn: &mut PgConnection, query: &str) -> i64 {
 }
 
 fn open(data_dir: &Path) -> Store {
-    Store::open(&StoreConfig { data_dir: data_dir.into(), database_url: None })
+    Store::open(&StoreConfig { data_dir: data_dir.into(), ..StoreConfig::default() })
         .expect("the store opens")
 }
 
@@ -224,7 +224,11 @@ fn a_folder_closed_to_the_server_gets_its_cluster_elsewhere_and_finds_it_again()
 fn several_processes_may_migrate_one_database_at_once() {
     let url = database::bare();
     let open = || {
-        let config = StoreConfig { data_dir: folder::fresh(), database_url: Some(url.clone()) };
+        let config = StoreConfig {
+            data_dir: folder::fresh(),
+            database_url: Some(url.clone()),
+            ..StoreConfig::default()
+        };
         Store::open(&config).map(|store| {
             count(&mut store.conn().expect("a connection"), "SELECT count(*) AS n FROM layers")
         })
@@ -255,6 +259,7 @@ fn an_unreachable_server_is_unavailable() {
     let config = StoreConfig {
         data_dir: folder::fresh(),
         database_url: Some("host=/nonexistent dbname=xuncha".into()),
+        ..StoreConfig::default()
     };
     let fault = Store::open(&config).err().expect("refused");
     assert_eq!((fault.kind, fault.code), (FaultKind::Unavailable, "store_unavailable"));

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use xuncha::enforcement::permissions::Scope;
+use xuncha::store::blobs::Blobs;
 use xuncha::store::world::World;
 use xuncha::web::session::Account;
 use xuncha::web::state::AppState;
@@ -21,7 +22,8 @@ fn serve() -> String {
     let world = Arc::new(World::load(&database.store).expect("an empty world"));
     world.atlas.store(Arc::new(toy_city::atlas()));
     let (store, folder) = (database.store.clone(), database.config.data_dir.clone());
-    let state = AppState::new(store, world, folder, false);
+    let state =
+        AppState::new(store, world, Blobs::in_folder(&folder).expect("a folder"), folder, false);
     for (token, scope) in [
         ("city", Scope::City("350300".into())),
         ("district", Scope::District(toy_city::district(0))),

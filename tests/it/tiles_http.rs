@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use uuid::Uuid;
 use xuncha::enforcement::permissions::Scope;
+use xuncha::store::blobs::Blobs;
 use xuncha::store::world::World;
 use xuncha::tiles::address::{TileAddress, project};
 use xuncha::tiles::cases::{CaseNature, CasePlace, CaseRecord, CaseStatus};
@@ -50,7 +51,13 @@ fn serve() -> (String, Arc<World>) {
     let world = Arc::new(World::load(&database.store).expect("an empty world"));
     world.atlas.store(Arc::new(toy_city::atlas()));
     let (store, folder) = (database.store.clone(), database.config.data_dir.clone());
-    let state = AppState::new(store, Arc::clone(&world), folder, false);
+    let state = AppState::new(
+        store,
+        Arc::clone(&world),
+        Blobs::in_folder(&folder).expect("a folder"),
+        folder,
+        false,
+    );
     for (token, scope) in
         [("city", Scope::City("350300".into())), ("other", Scope::District(toy_city::district(1)))]
     {

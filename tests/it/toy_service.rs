@@ -56,7 +56,7 @@ pub fn geojson(features: &[Feature], code: &str, name: &str) -> String {
 impl ToyService {
     pub fn start() -> Self {
         let data_dir = folder::fresh();
-        let config = StoreConfig { data_dir: data_dir.clone(), database_url: None };
+        let config = StoreConfig { data_dir: data_dir.clone(), ..StoreConfig::default() };
         // Open while the city is loaded, so that the server starts once for all commands. Closed
         // after: from then on the service alone looks after its server.
         let store = Store::open(&config).expect("the store opens");

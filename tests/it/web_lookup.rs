@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, mpsc};
 use xuncha::store::accounts::create_api_token;
+use xuncha::store::blobs::Blobs;
 use xuncha::store::world::World;
 use xuncha::web::state::AppState;
 use xuncha::web::{ServeOptions, serve};
@@ -35,7 +36,9 @@ fn service() -> &'static Service {
         let world = World::load(&database.store).unwrap();
         world.atlas.store(Arc::new(toy_city::atlas()));
         world.roster.store(Arc::new(toy_city::roster()));
-        let state = AppState::new(database.store.clone(), Arc::new(world), folder::fresh(), false);
+        let folder = folder::fresh();
+        let blobs = Blobs::in_folder(&folder).expect("a folder");
+        let state = AppState::new(database.store.clone(), Arc::new(world), blobs, folder, false);
         let (ready, listening) = mpsc::channel();
         std::thread::spawn(move || {
             let options = ServeOptions { bind: ([127, 0, 0, 1], 0).into(), tls: None };

@@ -8,7 +8,6 @@ diesel::table! {
     uploads (id) {
         id -> Uuid,
         person_id -> Uuid,
-        attachment_id -> Uuid,
         case_id -> Uuid,
         length -> Int8,
         file_name -> Text,

@@ -36,7 +36,7 @@ fn open(cluster: &Cluster, database: &str) -> Store {
 
 fn config(cluster: &Cluster, database: &str) -> StoreConfig {
     let database_url = Some(cluster.connection_string(database));
-    StoreConfig { data_dir: folder::fresh(), database_url }
+    StoreConfig { data_dir: folder::fresh(), database_url, ..StoreConfig::default() }
 }
 
 /// A database that goes with the test.

@@ -7,5 +7,6 @@ pub mod demo_city;
 pub mod events;
 pub mod folder;
 pub mod import;
+pub mod photo;
 pub mod receiver;
 pub mod service;

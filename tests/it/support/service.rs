@@ -25,6 +25,7 @@ pub struct Service {
     pub address: String,
     pub data_dir: PathBuf,
     database_url: Option<String>,
+    blob_url: Option<String>,
     tls: Option<(PathBuf, PathBuf)>,
     /// Settings of the process besides.
     environment: Vec<(String, String)>,
@@ -65,6 +66,10 @@ impl Service {
             None => command.env_remove("DATABASE_URL"),
         };
         command.envs(environment.iter().cloned());
+        match &config.blob_url {
+            Some(url) => command.env("XUNCHA_BLOB_URL", url),
+            None => command.env_remove("XUNCHA_BLOB_URL"),
+        };
         command.env("RUST_LOG", "warn,xuncha=info").env("NO_COLOR", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut keeper = command.spawn().expect("the service starts");
@@ -92,6 +97,7 @@ impl Service {
             address,
             data_dir: config.data_dir.clone(),
             database_url: config.database_url.clone(),
+            blob_url: config.blob_url.clone(),
             tls,
             environment,
         }
@@ -121,6 +127,7 @@ impl Service {
         let config = StoreConfig {
             data_dir: self.data_dir.clone(),
             database_url: self.database_url.clone(),
+            blob_url: self.blob_url.clone(),
         };
         // Assigned last: the drop of the old one finds its process gone.
         let environment = std::mem::take(&mut self.environment);
