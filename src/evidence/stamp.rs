@@ -87,8 +87,8 @@ mod tests {
             image
         };
         let number = stamped("350302-2026-000123", 800, 600);
-        assert!(ink(&number) > 200, "{}", ink(&number));
-        assert!(ink(&stamped("莆田市荔城区", 800, 600)) > 200);
+        assert!(ink(&number) > 80, "{}", ink(&number));
+        assert!(ink(&stamped("莆田市荔城区", 800, 600)) > 80);
         assert_ne!(stamped("1", 800, 600).as_raw(), stamped("7", 800, 600).as_raw());
         // A line that is much too long is made to fit: its last letter is there.
         let long = "长".repeat(300);

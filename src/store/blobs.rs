@@ -7,7 +7,7 @@ use crate::error::{Fault, FaultKind, Result};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
@@ -85,15 +85,20 @@ impl Blobs {
             return Err(unusable("file:///folder, s3://bucket/prefix".into()));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        Self::in_bucket(AmazonS3Builder::from_env(), bucket, prefix)
+            .map_err(|error| unusable(error.to_string()))
+    }
+
+    fn in_bucket(
+        builder: AmazonS3Builder,
+        bucket: &str,
+        prefix: &str,
+    ) -> object_store::Result<Self> {
         // Fails where somebody has installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let allow_http =
-            std::env::var("AWS_ENDPOINT").is_ok_and(|endpoint| endpoint.starts_with("http://"));
-        let bucket = AmazonS3Builder::from_env()
-            .with_bucket_name(bucket)
-            .with_allow_http(allow_http)
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
+        let plain = |endpoint: String| endpoint.starts_with("http://");
+        let allow_http = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).is_some_and(plain);
+        let bucket = builder.with_bucket_name(bucket).with_allow_http(allow_http).build()?;
         let store: Arc<dyn ObjectStore> = match prefix.trim_matches('/') {
             "" => Arc::new(bucket),
             prefix => Arc::new(PrefixStore::new(bucket, prefix)),
@@ -213,40 +218,5 @@ impl std::io::Write for Hash {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    #[test]
-    fn small_and_large_bytes_come_back_as_they_were() {
-        let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::in_folder(folder.path()).unwrap();
-        for bytes in [1, 1000, PART_BYTES, PART_BYTES * 2 + 77] {
-            let content: Vec<u8> = (0..bytes).map(|n| (n % 251) as u8).collect();
-            let sha256 = Sha256::digest(&content).to_vec();
-            assert_eq!(blobs.size(&sha256).unwrap(), None);
-            assert!(!blobs.is_sound(&sha256).unwrap());
-            let mut file = tempfile::tempfile().unwrap();
-            file.write_all(&content).unwrap();
-            for _ in 0..2 {
-                blobs.put(&sha256, &mut file, bytes as u64).unwrap();
-            }
-            assert_eq!(blobs.read(&sha256).unwrap(), content);
-            assert!(blobs.is_sound(&sha256).unwrap());
-            let part = runtime().block_on(async {
-                let parts = blobs.stream(&sha256, 0..bytes as u64 / 2 + 1).await.unwrap();
-                parts.try_collect::<Vec<_>>().await.unwrap().concat()
-            });
-            assert_eq!(part, content[..bytes / 2 + 1]);
-            let path = folder.path().join(path_of(&sha256).to_string());
-            std::fs::write(path, b"altered").unwrap();
-            assert!(!blobs.is_sound(&sha256).unwrap());
-        }
-    }
-
-    #[test]
-    fn an_address_that_is_none_is_refused() {
-        let config = StoreConfig { blob_url: Some("ftp://x".into()), ..StoreConfig::default() };
-        assert_eq!(Blobs::open(&config).err().unwrap().code, "invalid");
-    }
-}
+#[path = "blobs_tests.rs"]
+mod tests;
