@@ -11,6 +11,7 @@ use super::world::World;
 use super::{Store, notify, workflow};
 use crate::atlas::feature::{LayerInfo, LayerKind};
 use crate::atlas::lookup::Atlas;
+use crate::atlas::overlay::LandOverlay;
 use crate::boundaries::draft::geometry_digest;
 use crate::boundaries::{DraftFeature, ReadOptions, read};
 use crate::enforcement::alarms::{EarlierTakings, alarms};
@@ -301,6 +302,8 @@ pub fn import(
         rows,
         ..SuspectReport::default()
     };
+    // Takes seconds after a publish: not while the boundaries are held.
+    world.land.overlay(&world.atlas.load());
     store.transaction(|conn| keep(conn, world, &plots, &report, options, now))
 }
 
@@ -352,8 +355,12 @@ fn keep(
             None => new.push(plot),
         }
     }
-    let mut rows: Vec<CaseRow> =
-        new.par_iter().map(|plot| case_of(plot, world, &atlas, now)).collect::<Result<_>>()?;
+    // Made once and before: whoever made it among the others would wait for them.
+    let land = world.land.overlay(&atlas);
+    let mut rows: Vec<CaseRow> = new
+        .par_iter()
+        .map(|plot| case_of(plot, world, &atlas, &land, now))
+        .collect::<Result<_>>()?;
     if !options.dry_run {
         give_numbers(conn, &atlas, &mut rows)?;
         let events: Vec<EventRow> =
@@ -387,7 +394,13 @@ fn keep(
     Ok(report)
 }
 
-fn case_of(plot: &Plot, world: &World, atlas: &Arc<Atlas>, now: DateTime<Utc>) -> Result<CaseRow> {
+fn case_of(
+    plot: &Plot,
+    world: &World,
+    atlas: &Arc<Atlas>,
+    land: &LandOverlay,
+    now: DateTime<Utc>,
+) -> Result<CaseRow> {
     let report = &plot.report;
     let settings = world.settings.load();
     let siting = intake::site(
@@ -399,7 +412,7 @@ fn case_of(plot: &Plot, world: &World, atlas: &Arc<Atlas>, now: DateTime<Utc>) -
         settings.nearest_within_m,
     );
     let overlay = match &report.footprint {
-        Some(footprint) => Some(world.land.overlay(atlas).cover(footprint)?.by_category),
+        Some(footprint) => Some(land.cover(footprint)?.by_category),
         None => None,
     };
     let areas = intake::areas(siting.category, overlay, report.area_m2);
