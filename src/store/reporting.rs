@@ -104,7 +104,7 @@ pub(super) fn report_on(conn: &mut PgConnection, world: &World, report: &Report)
 
 /// Tells of a new case: the responsible person, the leaders of its area, the city's leaders when
 /// it may be a crime, administrators when nobody is named for the place.
-fn tell(conn: &mut PgConnection, row: &CaseRow) -> Result<()> {
+pub(super) fn tell(conn: &mut PgConnection, row: &CaseRow) -> Result<()> {
     use super::outbox::{enqueue, key};
     use crate::enforcement::messages::{Kind, Level, Notice, Recipients};
     let place = cases::place_codes(row);

@@ -5,7 +5,7 @@
 
 use super::cases::{self, CaseRow, EventRow};
 use super::past_cases::give_numbers;
-use super::reporting::{Report, current_atlas, new_row};
+use super::reporting::{Report, current_atlas, new_row, tell};
 use super::schema::{suspect_imports, suspects};
 use super::world::World;
 use super::{Store, notify, workflow};
@@ -389,6 +389,9 @@ fn keep(
     report.read = report.rows.len();
     if !options.dry_run {
         remember(conn, &new, &report, options)?;
+        for row in &rows {
+            tell(conn, row)?;
+        }
         notify::notify(conn, "cases")?;
     }
     Ok(report)

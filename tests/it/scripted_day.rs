@@ -92,7 +92,7 @@ struct Day {
 impl Day {
     fn begin() -> Self {
         let data_dir = folder::fresh();
-        let config = StoreConfig { data_dir: data_dir.clone(), database_url: None };
+        let config = StoreConfig { data_dir: data_dir.clone(), ..StoreConfig::default() };
         // Open while the city is loaded, so that the server starts once.
         let store = Store::open(&config).expect("the store opens");
         let mut command = Command::new(PROGRAM);

@@ -77,6 +77,12 @@ fn the_demo_layer_becomes_three_hundred_cases_once() {
         (SELECT array_agg(action ORDER BY seq) FROM case_events e WHERE e.case_id = c.id)
         IS DISTINCT FROM ARRAY['report', 'dispatch']";
     assert_eq!(count(&mut conn, odd), 0);
+    // Whoever answers for a plot has been told of it, once.
+    let untold =
+        "SELECT count(*) AS value FROM cases c WHERE id IN (SELECT case_id FROM suspects) AND
+        (SELECT count(*) FROM messages m WHERE m.case_id = c.id AND m.recipient_id = c.assignee_id
+         AND m.kind = 'dispatched') <> 1";
+    assert_eq!(count(&mut conn, untold), 0);
     // Where PostGIS finds the plot, there it is; and the five areas add up to the plot's.
     let misplaced = "SELECT count(*) AS value FROM cases c JOIN features_in_force_view f
         ON f.layer = 'cell' AND f.code = c.cell_code
