@@ -155,6 +155,29 @@ test('a new case in a few taps, seen through to its case page', async ({ page, c
   await expect(page.locator('[data-event=patrol_record]')).toContainText('正在砌墙')
   await expect(page.locator('[data-test=status]')).toHaveText('现场处置')
 
+  // 核拍: the old photo lies over the camera's picture.
+  await page.locator('[data-step=recheck]').click()
+  await page.locator('[data-test=old-photo]').first().click()
+  await expect(page.locator('[data-test=ghost]')).toBeVisible()
+  await expect.poll(() => page.locator('[data-test=live]').evaluate((video) => (video as HTMLVideoElement).videoWidth)).toBeGreaterThan(0)
+  await picture(page, 'phone-recheck-zh')
+  await page.locator('[data-test=ghost-take]').click()
+  await expect(page.locator('[data-test=photo]')).toHaveCount(1)
+  await page.locator('[data-test=submit-step]').click()
+  await expect(page.locator('[data-event=recheck]')).toBeVisible()
+
+  // Tracking while open, and it says so on every page.
+  await page.locator('[data-tab=phone]').click()
+  await page.locator('[data-test=track]').click()
+  await expect(page.locator('[data-test=tracking]')).toBeVisible()
+  await expect(page.getByText('已记录 1 个点')).toBeVisible()
+  await page.locator('[data-tab=phone-me]').click()
+  await expect(page.locator('[data-test=tracking]')).toBeVisible()
+  await page.locator('[data-tab=phone]').click()
+  const tracked = page.waitForResponse((response) => response.url().endsWith('/api/v1/patrol/tracks'))
+  await page.locator('[data-test=track]').click()
+  expect((await tracked).ok(), 'the track arrived').toBe(true)
+
   await page.locator('[data-tab=phone-cases]').click()
   await expect(page.locator('[data-case]').first()).toBeVisible()
   await accessible(page, 'cases')

@@ -82,6 +82,7 @@ export const useTracking = defineStore('tracking', () => {
       seqs: waiting.flatMap((point) => point.seq ?? []),
       body: {
         id,
+        crs: 'wgs84',
         points: waiting.map(({ lon, lat, accuracy_m, at }) => ({
           lon, lat, accuracy_m, at: new Date(at + offset).toISOString(),
         })),
