@@ -9,6 +9,6 @@ export function desksFor(router: Router, role: string | undefined): string[] {
   const routes = router.getRoutes()
   return order.filter((name) => {
     const route = routes.find((candidate) => candidate.name === name)
-    return route !== undefined && route.meta.allows?.(role) !== false
+    return route !== undefined && route.meta.allows?.(role) !== false && route.meta.menu?.(role) !== false
   })
 }

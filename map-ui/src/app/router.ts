@@ -12,6 +12,8 @@ declare module 'vue-router' {
     public?: boolean
     /** Whether a role may open the page; the menu follows it. */
     allows?: (role: string | undefined) => boolean
+    /** Whether the menu shows it to a role that may open it. */
+    menu?: (role: string | undefined) => boolean
     /** The desk in the menu that a page belongs to, if not itself. */
     desk?: string
   }

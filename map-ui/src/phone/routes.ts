@@ -1,11 +1,12 @@
 /** The pages of the phone. */
 import type { RouteRecordRaw } from 'vue-router'
+import { patrols } from '@/session/roles'
 
 export const phoneRoutes: RouteRecordRaw = {
   path: '/phone',
   component: () => import('./PhoneShell.vue'),
   children: [
-    { path: '', name: 'phone', component: () => import('./pages/HomePage.vue') },
+    { path: '', name: 'phone', component: () => import('./pages/HomePage.vue'), meta: { menu: patrols } },
     { path: 'new', name: 'phone-new', component: () => import('./pages/NewCasePage.vue') },
     { path: 'sent/:id', name: 'phone-sent', component: () => import('./pages/SentPage.vue'), props: true },
     { path: 'cases', name: 'phone-cases', component: () => import('./pages/CasesPage.vue') },

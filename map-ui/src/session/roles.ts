@@ -14,6 +14,8 @@ export const mayLead = only(...leaders, 'admin')
 export const mayDispatch = only('dispatcher', 'squad_leader', 'admin')
 export const mayReview = only('reviewer', 'admin')
 export const mayReport = only(...leaders, 'dispatcher', 'squad_leader', 'reviewer', 'admin')
+/** Out in the field with the phone; others may open it, e.g. from a notification. */
+export const patrols = only('patroller', 'squad_leader')
 export const mayAdminister = only('admin')
 /** Figures are official: only who may see all of an area. */
 export const isLeader = only(...leaders)

@@ -28,6 +28,7 @@ export default {
   admin: 'Administration',
   messages: 'Messages',
   phone: 'Patrol',
+  profile: 'My account',
   points: 'List of points',
   'public-reports': 'Public reports',
   people: 'People',

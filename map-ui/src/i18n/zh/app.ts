@@ -28,6 +28,7 @@ export default {
   admin: '系统管理',
   messages: '消息',
   phone: '手机巡查',
+  profile: '我的账号',
   points: '批量查询',
   'public-reports': '群众举报',
   people: '人员',

@@ -39,6 +39,12 @@ export async function dropPhoto(id: string): Promise<void> {
   await (await db()).delete('photos', id)
 }
 
+/** The photos of a form: as kept, and what found no room from the page's memory. */
+export async function photosFor(ids: readonly string[], held: readonly Photo[]): Promise<Photo[]> {
+  const kept = await photosOf(ids)
+  return ids.flatMap((id) => kept.find((photo) => photo.id === id) ?? held.find((photo) => photo.id === id) ?? [])
+}
+
 export async function photosOf(ids: readonly string[]): Promise<Photo[]> {
   const store = await db()
   const found = await Promise.all(ids.map((id) => store.get('photos', id)))
