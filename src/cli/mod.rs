@@ -8,6 +8,7 @@ pub mod import;
 pub mod lookup;
 mod lookup_batch;
 pub mod people;
+pub mod report;
 pub mod serve;
 pub mod suspects;
 
@@ -58,6 +59,9 @@ enum Command {
     /// Give an account its first password, or make an API token
     #[command(subcommand)]
     Account(accounts::AccountCommand),
+    /// Reports as files: xlsx, CSV, JSON or a page to print
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -122,6 +126,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Cases(command) => cases::run(command, &open()?),
         Command::Suspects(command) => suspects::run(command, &open()?),
         Command::Account(command) => accounts::run(command, &open()?),
+        Command::Report(command) => report::run(command, &open()?, language()),
         Command::Openapi => {
             let document = crate::web::openapi();
             let text = document.to_pretty_json().map_err(crate::error::Fault::internal)?;

@@ -106,6 +106,8 @@ actions! {
     ManageSettings("修改系统设置", "change settings"): City, ADMIN;
     /// Dispatch open cases again after duties or absences have changed.
     Redispatch("重新派单", "dispatch open cases again"): OwnArea, &[Role::Dispatcher, Role::Admin];
+    /// Keep the figures of a month as they are signed.
+    FreezeReports("冻结月报", "freeze a month's report"): OwnArea, &[Role::TownLeader, Role::DistrictLeader, Role::CityLeader, Role::Admin];
     /// Search and export the audit trail.
     SeeAudit("查询、导出日志", "search and export the audit trail"): City, ADMIN;
 }

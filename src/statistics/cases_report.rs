@@ -1,368 +1,243 @@
 //! The case report (列表): what cases take of the land, by district, town or village.
+//!
+//! Cases count by the day they were reported, demolished m² by the day of demolition; days are
+//! those of Asia/Shanghai, both ends included.
 
-use crate::atlas::areas::{Area, AreaLevel, AreaTree};
-use crate::atlas::category::{Category, CategoryAreas};
-use crate::error::{Fault, FaultKind, Result};
-use chrono::NaiveDate;
+use super::case_frame::{CaseView, column};
+use super::figures::{Column, Head, Kind, List, Report, Row, Words};
+use super::units::{ReportLevel, UnitKey, Units};
+use crate::atlas::category::Category;
+use crate::error::{Fault, Result};
+use crate::tiles::cases::{CaseFilter, CaseStatus, Choice, category_bit};
+use crate::tiles::filter::{OPEN, Span};
 use polars::prelude::*;
-use serde::Serialize;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
-/// The name of the row of cases without a place.
-pub const UNPLACED: &str = "未定位";
+const CULTIVATED: &[&str] = &["basic_farmland", "farmland"];
+const TOTAL: &[&str] = &["basic_farmland", "farmland", "non_farmland", "homestead", "mine"];
 
-/// What the report needs of a case. Days are those of Asia/Shanghai.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct CaseFigures {
-    /// Code of the functional area or else the district when the case was dispatched.
-    pub district: Option<String>,
-    pub town: Option<String>,
-    pub village: Option<String>,
-    pub reported_on: NaiveDate,
-    /// m² by category; all 0 without any area.
-    pub areas: CategoryAreas,
-    /// Neither a footprint nor a reported area.
-    pub without_area: bool,
-    pub demolished_m2: f64,
-    pub demolished_on: Option<NaiveDate>,
-    pub state: CaseState,
-    /// A deadline of it has passed.
-    pub overdue: bool,
+fn report_columns() -> Vec<Column> {
+    let area = |key, zh, en| Column::new(key, Kind::Area, zh, en);
+    let count = |key, zh, en| Column::new(key, Kind::Count, zh, en);
+    vec![
+        area("basic_farmland", "基本农田", "Basic farmland"),
+        area("farmland", "耕地", "Other cultivated land"),
+        area("non_farmland", "非耕地", "Other land"),
+        area("homestead", "宅基地", "Homestead"),
+        area("mine", "矿山", "Mine"),
+        Column::new("total", Kind::Sum(TOTAL), "占地合计", "Total occupied"),
+        Column::new(
+            "cultivated",
+            Kind::Sum(CULTIVATED),
+            "其中耕地（含基本农田）",
+            "Cultivated in all",
+        ),
+        area("reported", "上报面积", "As reported"),
+        area("demolished", "拆除面积", "Demolished"),
+        count("found", "发现宗数", "Found"),
+        count("closed", "结案宗数", "Closed"),
+        count("open", "在办宗数", "Open"),
+        count("overdue", "逾期宗数", "Overdue"),
+        count("without_area", "未填面积宗数", "Without area"),
+    ]
 }
 
-/// How far a case is, as the report counts it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CaseState {
-    #[default]
-    Open,
-    Closed,
-    /// Rejected, a duplicate or transferred: found, but neither open nor closed.
-    Gone,
+/// What the printed report explains.
+pub fn foot() -> Vec<Words> {
+    vec![
+        Words::new(
+            "宗数和占地面积按上报日期统计，拆除面积按拆除日期统计；日期为北京时间，首尾两日均计入。",
+            "Cases and occupied land count by the day of report, demolished land by the day of demolition; days are Beijing time, both ends included.",
+        ),
+        Words::new(
+            "有范围线的案件按范围线与地类图斑叠加的椭球面积分地类计算；仅有点位的案件按上报面积计入点位所在地类；两者皆无的计 0 平方米，列入“未填面积宗数”。",
+            "A case with a footprint counts its ellipsoidal area by category; one with only a point counts the reported area in the category at the point; one with neither counts 0 m² and is among those without area.",
+        ),
+        Words::new(
+            "五类占地之和等于占地合计；结案、在办、逾期为截至时刻的状态，驳回、重复、移送的案件只计入发现宗数。",
+            "The five categories add up to the total; closed, open and overdue are as of the moment above; rejected, duplicate and transferred cases count as found only.",
+        ),
+        Words::new(
+            "管委会（功能区）所辖乡镇不计入原县区；1 亩 = 2000/3 平方米。",
+            "Towns of a functional area are not counted in the surrounding district; 1 mu = 2000/3 m².",
+        ),
+    ]
 }
 
-/// The level of the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReportLevel {
-    /// Districts and functional areas.
-    District,
-    Town,
-    Village,
+/// The sums of one row.
+#[derive(Debug, Clone, Default)]
+struct Sums {
+    values: BTreeMap<&'static str, (f64, u64)>,
 }
 
-impl ReportLevel {
-    fn layers(self) -> &'static [AreaLevel] {
-        match self {
-            Self::District => &[AreaLevel::District, AreaLevel::FunctionalArea],
-            Self::Town => &[AreaLevel::Town],
-            Self::Village => &[AreaLevel::Village],
-        }
+impl Sums {
+    fn add(&mut self, key: &'static str, value: f64, behind: u64) {
+        let sum = self.values.entry(key).or_default();
+        sum.0 += value;
+        sum.1 += behind;
     }
-
-    fn code_in(self, case: &CaseFigures) -> Option<&str> {
-        match self {
-            Self::District => case.district.as_deref(),
-            Self::Town => case.town.as_deref(),
-            Self::Village => case.village.as_deref(),
-        }
-    }
 }
 
-/// One row; areas in m². The five categories add up to `total`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct CasesRow {
-    /// None in the row of cases without a place and in the totals row.
-    pub code: Option<String>,
-    pub name: Option<String>,
-    pub parent_code: Option<String>,
-    #[serde(flatten)]
-    pub areas: CategoryAreas,
-    pub total: f64,
-    pub demolished: f64,
-    pub found: u64,
-    pub closed: u64,
-    pub open: u64,
-    pub overdue: u64,
-    pub without_area: u64,
-}
-
-/// The rows and their totals.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct CasesReport {
-    pub rows: Vec<CasesRow>,
-    pub total: CasesRow,
-}
-
-const CODE: &str = "code";
-const DEMOLISHED: &str = "demolished";
-const COUNTS: [&str; 5] = ["found", "closed", "open", "overdue", "without_area"];
-
-/// Reports the cases of an area by the areas of a level inside it. Cases count by the day they
-/// were reported, demolished m² by the day of demolition; both ends of the period are included.
-/// Every area has a row. Codes that are no longer in force, and cases without a place, which only
-/// the city's report holds, have rows of their own at the end: no case is dropped.
+/// The report of the cases that `filter` admits, its period apart.
 pub fn cases_report(
-    cases: &[CaseFigures],
-    tree: &AreaTree,
-    area: Area,
+    view: &CaseView,
+    units: &Units,
     level: ReportLevel,
-    period: RangeInclusive<NaiveDate>,
-) -> Result<CasesReport> {
-    if level.layers().iter().all(|layer| layer.depth() < area.level.depth()) {
-        return Err(Fault::new(
-            FaultKind::Invalid,
-            "level_above_area",
-            "统计级别高于区域的级别",
-            "The level is above that of the area",
-        ));
-    }
-    let whole = tree.feature(area).map(|feature| feature.code.as_str());
-    let inside: Vec<&CaseFigures> = cases.iter().filter(|c| is_inside(c, area, whole)).collect();
-    let mut sums = sums_by_code(&inside, level, &period)?;
-    let mut rows = Vec::new();
-    for unit in level.layers().iter().flat_map(|&layer| tree.areas(layer)) {
-        let Some(feature) = tree.feature(unit).filter(|_| tree.is_within(unit, area)) else {
-            continue;
-        };
-        let parent = tree.parent(unit).and_then(|parent| tree.feature(parent));
-        rows.push(CasesRow {
-            code: Some(feature.code.clone()),
-            name: feature.name.clone(),
-            parent_code: parent.map(|p| p.code.clone()),
-            ..sums.remove(&feature.code).unwrap_or_default()
-        });
-    }
-    let unplaced = sums.remove("");
-    rows.extend(sums.into_iter().map(|(code, row)| CasesRow { code: Some(code), ..row }));
-    let name = Some(UNPLACED.into());
-    rows.extend(unplaced.map(|row| CasesRow { name, ..row }));
-    let total = rows.iter().fold(CasesRow::default(), CasesRow::plus);
-    Ok(CasesReport { rows, total })
-}
-
-fn is_inside(case: &CaseFigures, area: Area, code: Option<&str>) -> bool {
-    match area.level {
-        AreaLevel::City => true,
-        AreaLevel::District | AreaLevel::FunctionalArea => case.district.as_deref() == code,
-        AreaLevel::Town => case.town.as_deref() == code,
-        AreaLevel::Village | AreaLevel::Cell => case.village.as_deref() == code,
-    }
-}
-
-/// Sums by code; cases without one are under the empty code.
-fn sums_by_code(
-    cases: &[&CaseFigures],
-    level: ReportLevel,
-    period: &RangeInclusive<NaiveDate>,
-) -> Result<BTreeMap<String, CasesRow>> {
-    let found = |case: &CaseFigures| period.contains(&case.reported_on);
+    filter: &CaseFilter,
+    head: Head,
+) -> Result<Report> {
+    let (from, until) = head.period.seconds();
+    let as_of = head.as_of.timestamp();
+    let found = CaseFilter { from: Some(from), until: Some(until), ..filter.clone() };
     let torn_down =
-        |case: &CaseFigures| case.demolished_on.is_some_and(|day| period.contains(&day));
-    let counted: Vec<&CaseFigures> =
-        cases.iter().copied().filter(|c| found(c) || torn_down(c)).collect();
-    let codes: Vec<&str> = counted.iter().map(|c| level.code_in(c).unwrap_or_default()).collect();
-    let mut columns = vec![Column::new(CODE.into(), codes)];
-    for category in Category::ALL {
-        let areas: Vec<f64> = counted
-            .iter()
-            .map(|case| {
-                let mut areas = case.areas;
-                if found(case) { *areas.get_mut(category) } else { 0.0 }
-            })
-            .collect();
-        columns.push(Column::new(category.as_str().into(), areas));
+        CaseFilter { demolished: Span { from: Some(from), until: Some(until) }, ..filter.clone() };
+    let mut sums: BTreeMap<UnitKey, Sums> = units.in_force();
+    add_found(view, units, &found, as_of, &mut sums).map_err(Fault::internal)??;
+    add_demolished(view, units, &torn_down, &mut sums).map_err(Fault::internal)??;
+
+    let columns = report_columns();
+    let rows = sums.iter().map(|(key, sums)| {
+        let sum = |column: &Column| sums.values.get(column.key).copied().unwrap_or_default();
+        Row {
+            values: columns.iter().map(|column| sum(column).0).collect(),
+            behind: columns.iter().map(|column| sum(column).1).collect(),
+            ..units.row(key)
+        }
+    });
+    let mut report = Report {
+        rows: rows.collect(),
+        groups: level.groups(),
+        name: level.title(),
+        texts: Vec::new(),
+        columns: columns.clone(),
+        total: Row::default(),
+        before: None,
+        head,
+    };
+    report.finish();
+    report.link(|row, column, behind| {
+        let base = if column.key == "demolished" { &torn_down } else { &found };
+        let mut own = units.filter(&row.path, base);
+        match column.key {
+            "total" => own.without_area = Some(false),
+            "cultivated" => {
+                own.takes = Choice::only(category_bit(Category::BasicFarmland));
+                own.takes.insert(category_bit(Category::Farmland));
+            }
+            "closed" => own.status = Choice::only(CaseStatus::Closed.bit()),
+            "open" => own.open = Some(true),
+            "overdue" => (own.overdue, own.as_of) = (Some(true), as_of),
+            "without_area" => own.without_area = Some(true),
+            "found" | "demolished" => {}
+            key => match Category::parse(key) {
+                Some(category) => own.takes = Choice::only(category_bit(category)),
+                None => return None,
+            },
+        }
+        Some(List::Cases(Box::new(own), behind))
+    });
+    Ok(report)
+}
+
+/// Rows of a frame grouped by place: the place, and the columns by name.
+fn each_place(
+    frame: DataFrame,
+    measures: Vec<Expr>,
+    names: &[&'static str],
+    mut take: impl FnMut(u32, &[f64]),
+) -> PolarsResult<()> {
+    let sums = frame.lazy().group_by([col(column::PLACE)]).agg(measures).collect()?;
+    let places = sums.column(column::PLACE)?.u32()?.clone();
+    let columns = names
+        .iter()
+        .map(|name| sums.column(name)?.cast(&DataType::Float64)?.f64().cloned())
+        .collect::<PolarsResult<Vec<_>>>()?;
+    for (row, place) in places.iter().enumerate() {
+        let values: Vec<f64> =
+            columns.iter().map(|column| column.get(row).unwrap_or(0.0)).collect();
+        take(place.unwrap_or(u32::MAX), &values);
     }
-    let demolished: Vec<f64> =
-        counted.iter().map(|c| if torn_down(c) { c.demolished_m2 } else { 0.0 }).collect();
-    columns.push(Column::new(DEMOLISHED.into(), demolished));
-    let tests: [fn(&CaseFigures) -> bool; 5] = [
-        |_| true,
-        |case| case.state == CaseState::Closed,
-        |case| case.state == CaseState::Open,
-        |case| case.state == CaseState::Open && case.overdue,
-        |case| case.without_area,
+    Ok(())
+}
+
+fn add_found(
+    view: &CaseView,
+    units: &Units,
+    found: &CaseFilter,
+    as_of: i64,
+    sums: &mut BTreeMap<UnitKey, Sums>,
+) -> PolarsResult<Result<()>> {
+    let mut needed = vec![column::PLACE, column::STATUS, column::DUE_AT, column::REPORTED_M2];
+    needed.extend(Category::ALL.map(Category::as_str));
+    let frame = match view.frame(found, &needed) {
+        Ok(frame) => frame,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let is_open = || {
+        let any = OPEN.iter().map(|status| col(column::STATUS).eq(lit(*status as u32)));
+        any.reduce(Expr::or).unwrap_or_else(|| lit(false))
+    };
+    let counted = |test: Expr| test.cast(DataType::Float64).sum();
+    let total = Category::ALL.iter().map(|c| col(c.as_str())).reduce(|a, b| a + b);
+    let total = total.unwrap_or_else(|| lit(0.0));
+    let cultivated = col("basic_farmland") + col("farmland");
+    let mut measures = Vec::new();
+    let mut names: Vec<&'static str> = Vec::new();
+    let mut measure = |name: &'static str, expression: Expr| {
+        measures.push(expression.alias(name));
+        names.push(name);
+    };
+    const TAKES: [&str; 5] =
+        ["n_basic_farmland", "n_farmland", "n_non_farmland", "n_homestead", "n_mine"];
+    for (category, name) in Category::ALL.into_iter().zip(TAKES) {
+        let own = || col(category.as_str());
+        measure(category.as_str(), own().sum());
+        measure(name, counted(own().gt(lit(0.0))));
+    }
+    measure("n_total", counted(total.clone().gt(lit(0.0))));
+    measure("n_cultivated", counted(cultivated.gt(lit(0.0))));
+    measure("reported", col(column::REPORTED_M2).sum());
+    measure("found", len().cast(DataType::Float64));
+    measure("closed", counted(col(column::STATUS).eq(lit(CaseStatus::Closed as u32))));
+    measure("open", counted(is_open()));
+    let late = col(column::DUE_AT).lt(lit(as_of)).fill_null(lit(false));
+    measure("overdue", counted(is_open().and(late)));
+    measure("without_area", counted(total.gt(lit(0.0)).not()));
+    each_place(frame, measures, &names.clone(), |place, values| {
+        let Some(place) = view.snapshot.place(place) else { return };
+        let row = sums.entry(units.key(place)).or_default();
+        let value = |name: &str| names.iter().position(|n| *n == name).map_or(0.0, |i| values[i]);
+        for (category, takes) in Category::ALL.into_iter().zip(TAKES) {
+            row.add(category.as_str(), value(category.as_str()), value(takes) as u64);
+        }
+        row.add("total", 0.0, value("n_total") as u64);
+        row.add("cultivated", 0.0, value("n_cultivated") as u64);
+        row.add("reported", value("reported"), 0);
+        for name in ["found", "closed", "open", "overdue", "without_area"] {
+            row.add(name, value(name), value(name) as u64);
+        }
+    })?;
+    Ok(Ok(()))
+}
+
+fn add_demolished(
+    view: &CaseView,
+    units: &Units,
+    torn_down: &CaseFilter,
+    sums: &mut BTreeMap<UnitKey, Sums>,
+) -> PolarsResult<Result<()>> {
+    let frame = match view.frame(torn_down, &[column::PLACE, column::DEMOLISHED_M2]) {
+        Ok(frame) => frame,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let measures = vec![
+        col(column::DEMOLISHED_M2).sum().alias("demolished"),
+        len().cast(DataType::Float64).alias("cases"),
     ];
-    for (name, test) in COUNTS.into_iter().zip(tests) {
-        let ones: Vec<u64> = counted.iter().map(|c| u64::from(found(c) && test(c))).collect();
-        columns.push(Column::new(name.into(), ones));
-    }
-    let measures =
-        Category::ALL.map(Category::as_str).into_iter().chain([DEMOLISHED]).chain(COUNTS);
-    let frame = DataFrame::new(counted.len(), columns)
-        .map_err(Fault::internal)?
-        .lazy()
-        .group_by_stable([col(CODE)])
-        .agg(measures.map(|name| col(name).sum()).collect::<Vec<_>>())
-        .collect()
-        .map_err(Fault::internal)?;
-    read(&frame).map_err(Fault::internal)
-}
-
-fn read(frame: &DataFrame) -> PolarsResult<BTreeMap<String, CasesRow>> {
-    let mut rows: Vec<CasesRow> = vec![CasesRow::default(); frame.height()];
-    for category in Category::ALL {
-        for (row, area) in rows.iter_mut().zip(frame.column(category.as_str())?.f64()?.iter()) {
-            *row.areas.get_mut(category) = area.unwrap_or_default();
-        }
-    }
-    for (row, area) in rows.iter_mut().zip(frame.column(DEMOLISHED)?.f64()?.iter()) {
-        row.demolished = area.unwrap_or_default();
-    }
-    let fields: [fn(&mut CasesRow) -> &mut u64; 5] = [
-        |row| &mut row.found,
-        |row| &mut row.closed,
-        |row| &mut row.open,
-        |row| &mut row.overdue,
-        |row| &mut row.without_area,
-    ];
-    for (name, field) in COUNTS.into_iter().zip(fields) {
-        for (row, count) in rows.iter_mut().zip(frame.column(name)?.u64()?.iter()) {
-            *field(row) = count.unwrap_or_default();
-        }
-    }
-    rows.iter_mut().for_each(|row| row.total = row.areas.total());
-    let codes = frame.column(CODE)?.str()?.iter().map(|code| code.unwrap_or_default().to_string());
-    Ok(codes.zip(rows).collect())
-}
-
-impl CasesRow {
-    fn plus(mut self, other: &Self) -> Self {
-        for category in Category::ALL {
-            let mut areas = other.areas;
-            *self.areas.get_mut(category) += *areas.get_mut(category);
-        }
-        self.total = self.areas.total();
-        self.demolished += other.demolished;
-        self.found += other.found;
-        self.closed += other.closed;
-        self.open += other.open;
-        self.overdue += other.overdue;
-        self.without_area += other.without_area;
-        self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::atlas::feature::{Feature, LayerInfo, LayerKind};
-    use crate::atlas::layer::Layer;
-    use crate::atlas::lookup::Atlas;
-    use geo::{Coord, Rect};
-    use std::sync::Arc;
-
-    fn tree() -> AreaTree {
-        let layer = |level: AreaLevel, codes: &[&str], towns: &str| {
-            let info = LayerInfo {
-                name: level.layer().into(),
-                kind: LayerKind::Partition,
-                title_zh: String::new(),
-                title_en: String::new(),
-            };
-            let features = codes.iter().map(|code| Feature {
-                id: 0,
-                code: (*code).into(),
-                name: Some(format!("名{code}")),
-                class_code: None,
-                class_name: None,
-                parent_code: None,
-                area_m2: 0.0,
-                surveyed_area_m2: None,
-                attributes: serde_json::json!({ "XZQDMS": towns }),
-                geometry: Rect::new(Coord { x: 0.0, y: 0.0 }, Coord { x: 1.0, y: 1.0 })
-                    .to_polygon()
-                    .into(),
-            });
-            Arc::new(Layer::new(info, 1, features.collect()))
-        };
-        AreaTree::new(&Atlas::new(
-            1,
-            [
-                layer(AreaLevel::City, &["350300"], ""),
-                layer(AreaLevel::District, &["350302", "350305"], ""),
-                layer(AreaLevel::FunctionalArea, &["350305901"], "350305102"),
-                layer(AreaLevel::Town, &["350302001", "350305101", "350305102"], ""),
-            ],
-        ))
-    }
-
-    fn day(day: u32) -> NaiveDate {
-        NaiveDate::from_ymd_opt(2026, 5, day).unwrap_or_default()
-    }
-
-    fn case(district: &str, town: &str, reported: u32) -> CaseFigures {
-        CaseFigures {
-            district: Some(district.into()),
-            town: Some(town.into()),
-            reported_on: day(reported),
-            areas: CategoryAreas { farmland: 100.0, mine: 5.0, ..CategoryAreas::default() },
-            ..CaseFigures::default()
-        }
-    }
-
-    fn report(cases: &[CaseFigures], area: &str, level: ReportLevel) -> CasesReport {
-        let tree = tree();
-        let area = tree.find(area).unwrap();
-        cases_report(cases, &tree, area, level, day(10)..=day(20)).unwrap()
-    }
-
-    fn found(report: &CasesReport) -> Vec<(&str, u64)> {
-        let code = |row: &CasesRow| row.code.as_deref().or(row.name.as_deref()).unwrap_or("").len();
-        assert!(report.rows.iter().all(|row| code(row) > 0));
-        report
-            .rows
-            .iter()
-            .map(|r| (r.code.as_deref().or(r.name.as_deref()).unwrap_or(""), r.found))
-            .collect()
-    }
-
-    #[test]
-    fn every_case_is_in_one_row_and_every_area_has_one() {
-        let cases = [
-            case("350302", "350302001", 10),
-            CaseFigures { state: CaseState::Closed, ..case("350302", "350302001", 20) },
-            CaseFigures { overdue: true, ..case("350305901", "350305102", 15) },
-            case("350305", "350305999", 15),
-            CaseFigures { reported_on: day(15), without_area: true, ..CaseFigures::default() },
-            case("350302", "350302001", 21),
-        ];
-        let districts = report(&cases, "350300", ReportLevel::District);
-        let expected = [("350302", 2), ("350305", 1), ("350305901", 1), (UNPLACED, 1)];
-        assert_eq!(found(&districts), expected);
-        let CasesRow { total, found: count, closed, open, overdue, without_area, .. } =
-            districts.total;
-        assert_eq!((total, count, closed, open, overdue, without_area), (420.0, 5, 1, 4, 1, 1));
-        assert_eq!(districts.rows[2].parent_code.as_deref(), Some("350300"));
-
-        let towns = report(&cases, "350300", ReportLevel::Town);
-        let expected =
-            [("350302001", 2), ("350305101", 0), ("350305102", 1), ("350305999", 1), (UNPLACED, 1)];
-        assert_eq!(found(&towns), expected);
-        assert_eq!(towns.total, districts.total);
-        let district = report(&cases, "350305", ReportLevel::Town);
-        assert_eq!(found(&district), [("350305101", 0), ("350305999", 1)]);
-        assert_eq!(found(&report(&cases, "350305901", ReportLevel::Town)), [("350305102", 1)]);
-    }
-
-    #[test]
-    fn what_is_torn_down_counts_by_its_own_day() {
-        let torn_down = |reported, demolished| CaseFigures {
-            demolished_m2: 40.0,
-            demolished_on: Some(day(demolished)),
-            ..case("350302", "350302001", reported)
-        };
-        let report =
-            report(&[torn_down(1, 12), torn_down(12, 25)], "350302", ReportLevel::District);
-        assert_eq!((report.total.found, report.total.demolished), (1, 40.0));
-        assert_eq!(report.total.total, 105.0);
-    }
-
-    #[test]
-    fn a_period_without_cases_has_zeros_and_a_level_above_the_area_is_refused() {
-        let empty = report(&[], "350300", ReportLevel::District);
-        assert_eq!((empty.rows.len(), empty.total), (3, CasesRow::default()));
-        let tree = tree();
-        let town = tree.find("350302001").unwrap();
-        assert!(cases_report(&[], &tree, town, ReportLevel::District, day(1)..=day(2)).is_err());
-    }
+    each_place(frame, measures, &["demolished", "cases"], |place, values| {
+        let Some(place) = view.snapshot.place(place) else { return };
+        let row = sums.entry(units.key(place)).or_default();
+        row.add("demolished", values[0], values[1] as u64);
+    })?;
+    Ok(Ok(()))
 }

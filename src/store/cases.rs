@@ -2,14 +2,13 @@
 
 use super::geometry;
 use super::schema::{case_events, cases};
-use crate::atlas::category::{Category, CategoryAreas};
+use crate::atlas::category::CategoryAreas;
 use crate::enforcement::alarms::EarlierTakings;
 use crate::enforcement::dispatch::PlaceCodes;
 use crate::enforcement::nature::Nature;
 use crate::enforcement::permissions::Scope;
 use crate::enforcement::settings::DuplicateRule;
-use crate::error::{Fault, Result};
-use crate::tiles::cases::{CaseNature, CasePlace, CaseRecord, CaseSource, CaseStatus};
+use crate::error::Result;
 use chrono::{DateTime, Datelike, Duration, Utc};
 use chrono_tz::Asia::Shanghai;
 use diesel::pg::Pg;
@@ -284,94 +283,7 @@ pub fn possible_duplicates(
     Ok(near)
 }
 
-/// Which cases a list shows.
-#[derive(Debug, Clone, Default)]
-pub struct CaseQuery {
-    /// West, south, east, north; degrees.
-    pub bbox: Option<[f64; 4]>,
-    /// An area filter works like a scope: see [`Scope::holds`].
-    pub area: Option<Scope>,
-    pub scope: Option<Scope>,
-    pub status: Vec<String>,
-    pub nature: Vec<String>,
-    pub category: Vec<String>,
-    pub source: Vec<String>,
-    /// Report time, `from` included, `to` excluded.
-    pub from: Option<DateTime<Utc>>,
-    pub to: Option<DateTime<Utc>>,
-    pub assignee: Option<Uuid>,
-    /// Part of number, party, description, village or cell code.
-    pub text: Option<String>,
-    /// The last case of the page before.
-    pub after: Option<(DateTime<Utc>, Uuid)>,
-    pub limit: i64,
-}
-
-/// A page of cases, newest first.
-pub fn list(conn: &mut PgConnection, query: &CaseQuery) -> Result<Vec<CaseRow>> {
-    Ok(filtered(query)
-        .order((cases::reported_at.desc(), cases::id.desc()))
-        .limit(query.limit)
-        .select(CaseRow::as_select())
-        .load(conn)?)
-}
-
-/// How many cases match, whatever the page.
-pub fn count(conn: &mut PgConnection, query: &CaseQuery) -> Result<i64> {
-    let all = CaseQuery { after: None, ..query.clone() };
-    Ok(filtered(&all).count().get_result(conn)?)
-}
-
-fn filtered(query: &CaseQuery) -> cases::BoxedQuery<'_, Pg> {
-    let mut found = cases::table.into_boxed();
-    for scope in [&query.scope, &query.area].into_iter().flatten() {
-        found = found.filter(within(scope));
-    }
-    if let Some([west, south, east, north]) = query.bbox {
-        found =
-            found.filter(cases::lon.between(west, east)).filter(cases::lat.between(south, north));
-    }
-    if !query.status.is_empty() {
-        found = found.filter(cases::status.eq_any(&query.status));
-    }
-    if !query.nature.is_empty() {
-        found = found.filter(cases::nature.eq_any(&query.nature));
-    }
-    if !query.category.is_empty() {
-        found = found.filter(cases::category.eq_any(&query.category));
-    }
-    if !query.source.is_empty() {
-        found = found.filter(cases::source.eq_any(&query.source));
-    }
-    if let Some(from) = query.from {
-        found = found.filter(cases::reported_at.ge(from));
-    }
-    if let Some(to) = query.to {
-        found = found.filter(cases::reported_at.lt(to));
-    }
-    if let Some(assignee) = query.assignee {
-        found = found.filter(cases::assignee_id.eq(assignee));
-    }
-    if let Some(text) = &query.text {
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        let pattern = format!("%{escaped}%");
-        found = found.filter(
-            cases::number
-                .ilike(pattern.clone())
-                .or(cases::party_name.ilike(pattern.clone()).is_not_distinct_from(true))
-                .or(cases::description.ilike(pattern.clone()).is_not_distinct_from(true))
-                .or(cases::cell_code.ilike(pattern).is_not_distinct_from(true)),
-        );
-    }
-    if let Some((reported_at, id)) = query.after {
-        found = found.filter(
-            cases::reported_at
-                .lt(reported_at)
-                .or(cases::reported_at.eq(reported_at).and(cases::id.lt(id))),
-        );
-    }
-    found
-}
+pub use super::case_query::{CaseQuery, count, list};
 
 /// The SQL twin of [`Scope::holds`].
 pub(super) fn within(
@@ -418,77 +330,4 @@ pub fn is_within(row: &CaseRow, scope: &Scope) -> bool {
     scope.holds(&place_codes(row))
 }
 
-/// The light form of every case that a transaction at or after `xid` changed; of all without.
-pub fn changed_since(conn: &mut PgConnection, xid: Option<&str>) -> Result<Vec<CaseRecord>> {
-    #[derive(Queryable, Selectable)]
-    #[diesel(table_name = cases)]
-    struct Light {
-        id: Uuid,
-        number: String,
-        lon: f64,
-        lat: f64,
-        reported_at: DateTime<Utc>,
-        status: String,
-        nature: String,
-        source: String,
-        category: Option<String>,
-        placed: String,
-        area_m2: Option<f64>,
-        basic_farmland_m2: f64,
-        farmland_m2: f64,
-        non_farmland_m2: f64,
-        homestead_m2: f64,
-        mine_m2: f64,
-        assignee_id: Option<Uuid>,
-        city_code: Option<String>,
-        district_code: Option<String>,
-        functional_area_code: Option<String>,
-        town_code: Option<String>,
-        village_code: Option<String>,
-        cell_code: Option<String>,
-        version: i32,
-    }
-    let mut rows = cases::table.select(Light::as_select()).into_boxed();
-    if let Some(xid) = xid {
-        let since = diesel::dsl::sql::<Bool>("changed_xid >= ").bind::<Text, _>(xid.to_string());
-        rows = rows.filter(since.sql("::xid8"));
-    }
-    let unknown = |what: &str| Fault::internal(format!("unknown {what} of a case in store"));
-    rows.load::<Light>(conn)?
-        .into_iter()
-        .map(|row| {
-            let code = |code: Option<String>| code.map(String::into_boxed_str);
-            let counted = row.basic_farmland_m2
-                + row.farmland_m2
-                + row.non_farmland_m2
-                + row.homestead_m2
-                + row.mine_m2;
-            Ok(CaseRecord {
-                id: row.id,
-                number: row.number.into(),
-                lon: row.lon,
-                lat: row.lat,
-                reported_at: row.reported_at.timestamp(),
-                status: CaseStatus::parse(&row.status).ok_or_else(|| unknown("status"))?,
-                nature: CaseNature::parse(&row.nature).ok_or_else(|| unknown("nature"))?,
-                source: CaseSource::parse(&row.source),
-                category: row
-                    .category
-                    .as_deref()
-                    .filter(|_| row.placed != "none")
-                    .and_then(Category::parse),
-                area_m2: if counted > 0.0 { Some(counted) } else { row.area_m2 },
-                assignee: row.assignee_id,
-                place: CasePlace {
-                    city: code(row.city_code),
-                    district: code(row.district_code),
-                    functional_area: code(row.functional_area_code),
-                    town: code(row.town_code),
-                    village: code(row.village_code),
-                    cell: code(row.cell_code),
-                },
-                version: row.version.try_into().unwrap_or(0),
-            })
-        })
-        .collect()
-}
+pub use super::case_feed::changed_since;

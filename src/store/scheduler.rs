@@ -4,7 +4,7 @@
 
 use super::schema::case_reminders;
 use super::world::World;
-use super::{Store, cases, outbox};
+use super::{Store, cases, frozen, outbox};
 use crate::enforcement::deadlines::Deadlines;
 use crate::enforcement::dispatch::FoundBy;
 use crate::enforcement::messages::{Kind, Level, Notice, Recipients};
@@ -183,6 +183,11 @@ pub fn run(store: Store, world: Weak<World>) -> std::thread::JoinHandle<()> {
                     Ok(sent) if sent != Sent::default() => tracing::info!(?sent, "reminders"),
                     Ok(_) => {}
                     Err(fault) => tracing::warn!(%fault, "deadlines could not be looked after"),
+                }
+                match frozen::monthly(&store, &world, world.clock.now()) {
+                    Ok(0) => {}
+                    Ok(areas) => tracing::info!(areas, "monthly reports"),
+                    Err(fault) => tracing::warn!(%fault, "monthly reports could not be made"),
                 }
                 last = Some(std::time::Instant::now());
             }

@@ -9,6 +9,7 @@ use crate::enforcement::dispatch::Roster;
 use crate::enforcement::people::{Duty, DutyNature, Person, Rank, Role};
 use crate::enforcement::settings::Settings;
 use crate::error::{Fault, Result};
+use crate::statistics::case_frame::CaseFrames;
 use crate::statistics::land::LandStatistics;
 use crate::tiles::case_index::CaseIndex;
 use crate::tiles::cases::CaseRecord;
@@ -42,6 +43,8 @@ pub struct World {
     /// The time, for whatever decides by it.
     pub clock: Clock,
     pub cases: CaseIndex,
+    /// The cases in columns, for reports.
+    pub frames: CaseFrames,
     /// Land areas, worked out once per generation.
     pub land: LandStatistics,
     warming: Mutex<()>,
@@ -92,6 +95,7 @@ impl World {
             roster: ArcSwap::default(),
             settings: ArcSwap::default(),
             cases: CaseIndex::default(),
+            frames: CaseFrames::default(),
             land: LandStatistics::default(),
             warming: Mutex::default(),
             changes: broadcast::Sender::new(CHANNEL_CAPACITY),

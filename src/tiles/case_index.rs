@@ -72,9 +72,53 @@ pub struct CaseSnapshot {
     replaced: HashSet<u32>,
     /// States newer than `base`; few.
     delta: Run,
-    places: Arc<Vec<CasePlace>>,
+    places: Arc<Vec<Arc<CasePlace>>>,
     /// Index 0 is nobody.
     assignees: Arc<Vec<Uuid>>,
+}
+
+/// The parts of a snapshot; see [`CaseSnapshot::parts`].
+#[derive(Debug, Clone, Copy)]
+pub struct CaseParts<'a> {
+    base: &'a Arc<Run>,
+    delta: &'a Run,
+}
+
+impl<'a> CaseParts<'a> {
+    /// The records that lie still, replaced ones among them.
+    pub fn base(&self) -> &'a [Arc<CaseRecord>] {
+        &self.base.records
+    }
+
+    /// The newer states.
+    pub fn delta(&self) -> &'a [Arc<CaseRecord>] {
+        &self.delta.records
+    }
+
+    /// The position of each record's place in [`CaseSnapshot::place`].
+    pub fn base_places(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.base.hot.iter().map(|hot| hot.place)
+    }
+
+    /// The same of the newer states.
+    pub fn delta_places(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.delta.hot.iter().map(|hot| hot.place)
+    }
+
+    /// Keeps the base alive and tells it from another one.
+    pub fn edition(&self) -> CaseEdition {
+        CaseEdition(Arc::clone(self.base))
+    }
+}
+
+/// Which base a snapshot stands on.
+#[derive(Debug, Clone)]
+pub struct CaseEdition(Arc<Run>);
+
+impl PartialEq for CaseEdition {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A case that a query found.
@@ -111,11 +155,18 @@ struct Sieve<'a> {
     places: Option<Vec<bool>>,
     /// `None` admits all.
     assignee: Option<u32>,
+    /// The columns do not suffice: the case itself must be looked at.
+    fine: bool,
 }
 
 impl Sieve<'_> {
     #[inline]
-    fn admits(&self, hot: &Hot) -> bool {
+    fn admits(&self, hot: &Hot, record: &CaseRecord) -> bool {
+        self.admits_columns(hot) && (!self.fine || self.filter.admits_fine(record))
+    }
+
+    #[inline]
+    fn admits_columns(&self, hot: &Hot) -> bool {
         let filter = self.filter;
         filter.from.is_none_or(|from| hot.reported_at >= from)
             && filter.until.is_none_or(|until| hot.reported_at < until)
@@ -140,7 +191,7 @@ impl CaseSnapshot {
 
     fn sieve<'a>(&self, filter: &'a CaseFilter) -> Option<Sieve<'a>> {
         let limited = filter.area.is_some() || filter.scope.is_some();
-        let admits = |place: &CasePlace| {
+        let admits = |place: &Arc<CasePlace>| {
             [&filter.area, &filter.scope].into_iter().flatten().all(|area| place.is_within(area))
         };
         let places = limited.then(|| self.places.iter().map(admits).collect());
@@ -152,7 +203,48 @@ impl CaseSnapshot {
                 Some(u32::try_from(index).ok()?)
             }
         };
-        Some(Sieve { filter, places, assignee })
+        Some(Sieve { filter, places, assignee, fine: filter.is_fine() })
+    }
+
+    /// Every place that a case has or had.
+    pub fn places(&self) -> impl Iterator<Item = &CasePlace> {
+        self.places.iter().map(|place| &**place)
+    }
+
+    /// What lies still, replaced states among it, and what has changed since: for readers that
+    /// keep columns of their own. [`CaseSnapshot::mask`] tells which rows count.
+    pub fn parts(&self) -> CaseParts<'_> {
+        CaseParts { base: &self.base, delta: &self.delta }
+    }
+
+    /// The place at a position; positions keep their meaning.
+    pub fn place(&self, position: u32) -> Option<&Arc<CasePlace>> {
+        self.places.get(position as usize)
+    }
+
+    /// Which rows of the two parts a filter admits.
+    pub fn mask(&self, filter: &CaseFilter) -> (Vec<bool>, Vec<bool>) {
+        let (base, delta) = (&*self.base, &self.delta);
+        let Some(sieve) = self.sieve(filter) else {
+            return (vec![false; base.hot.len()], vec![false; delta.hot.len()]);
+        };
+        let admitted = |run: &Run| -> Vec<bool> {
+            run.hot.iter().zip(&run.records).map(|(hot, r)| sieve.admits(hot, r)).collect()
+        };
+        let mut still = admitted(base);
+        for &row in &self.replaced {
+            if let Some(row) = still.get_mut(row as usize) {
+                *row = false;
+            }
+        }
+        (still, admitted(delta))
+    }
+
+    /// Calls `found` for every case that the filter admits, in no stated order.
+    pub fn visit_all<'a>(&'a self, filter: &CaseFilter, mut found: impl FnMut(&'a CaseRecord)) {
+        if let Some(all) = TileAddress::new(0, 0, 0) {
+            self.visit(all, filter, |hit| found(hit.record()));
+        }
     }
 
     /// Calls `found` for every case of a tile that the filter admits, in no stated order.
@@ -167,7 +259,7 @@ impl CaseSnapshot {
             for index in run.range(tile) {
                 let hot = &run.hot[index];
                 let current = replaced.is_none_or(|r| !r.contains(&(index as u32)));
-                if current && sieve.admits(hot) {
+                if current && sieve.admits(hot, &run.records[index]) {
                     found(CaseHit {
                         key: hot.key,
                         area_m2: hot.area_m2,
@@ -214,7 +306,7 @@ fn smallest_tile_over(bounds: Rect) -> TileAddress {
 struct Writer {
     base_rows: HashMap<Uuid, u32>,
     delta: HashMap<Uuid, Row>,
-    place_ids: HashMap<CasePlace, u32>,
+    place_ids: HashMap<Arc<CasePlace>, u32>,
     assignee_ids: HashMap<Uuid, u32>,
 }
 
@@ -345,15 +437,15 @@ impl Writer {
     fn hot(
         &mut self,
         record: &CaseRecord,
-        places: &mut Arc<Vec<CasePlace>>,
+        places: &mut Arc<Vec<Arc<CasePlace>>>,
         assignees: &mut Arc<Vec<Uuid>>,
     ) -> Hot {
         let place = match self.place_ids.get(&record.place) {
             Some(&id) => id,
             None => {
                 let id = places.len() as u32;
-                Arc::make_mut(places).push(record.place.clone());
-                self.place_ids.insert(record.place.clone(), id);
+                Arc::make_mut(places).push(Arc::clone(&record.place));
+                self.place_ids.insert(Arc::clone(&record.place), id);
                 id
             }
         };

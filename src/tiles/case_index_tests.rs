@@ -1,6 +1,6 @@
 use super::*;
 use crate::atlas::category::Category;
-use crate::tiles::cases::{CaseNature, CaseSource, CaseStatus, Choice};
+use crate::tiles::cases::{CaseFigures, CaseNature, CaseSource, CaseStatus, Choice};
 use proptest::prelude::*;
 
 pub(crate) fn record(n: u64, lon: f64, lat: f64) -> CaseRecord {
@@ -22,7 +22,9 @@ pub(crate) fn record(n: u64, lon: f64, lat: f64) -> CaseRecord {
             district: Some(district.into()),
             functional_area: (n % 6 == 2).then(|| "350391".into()),
             ..CasePlace::default()
-        },
+        }
+        .into(),
+        figures: CaseFigures::default(),
         version: 1,
     }
 }
@@ -82,6 +84,7 @@ fn filters() -> impl Strategy<Value = CaseFilter> {
                     area: area.map(Into::into),
                     assignee: assignee.map(Uuid::from_u128),
                     scope: scope.map(Into::into),
+                    ..CaseFilter::default()
                 }
             },
         )

@@ -1,7 +1,10 @@
-//! A case as the map and other in-memory readers need it, and the filter over cases.
+//! A case as the map, the reports and other in-memory readers need it.
 
-use crate::atlas::category::Category;
+use crate::atlas::category::{Category, CategoryAreas};
+use std::sync::Arc;
 use uuid::Uuid;
+
+pub use super::filter::{CaseFilter, Choice, Unplaced};
 
 /// Declares an enumeration whose names are those of the API, the store and files.
 macro_rules! words {
@@ -95,7 +98,8 @@ impl CasePlace {
     }
 }
 
-/// The current state of a case, as far as maps and lists need it.
+/// The current state of a case, as far as maps, filters and reports need it. Moments are seconds
+/// since 1970 UTC, areas m².
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaseRecord {
     pub id: Uuid,
@@ -104,7 +108,6 @@ pub struct CaseRecord {
     /// CGCS2000 degrees.
     pub lon: f64,
     pub lat: f64,
-    /// Time of report, seconds since 1970 UTC.
     pub reported_at: i64,
     pub status: CaseStatus,
     pub nature: CaseNature,
@@ -114,50 +117,44 @@ pub struct CaseRecord {
     /// m²; none where nobody has measured.
     pub area_m2: Option<f64>,
     pub assignee: Option<Uuid>,
-    pub place: CasePlace,
+    pub place: Arc<CasePlace>,
+    pub figures: CaseFigures,
     pub version: u32,
 }
 
-/// A set of values of one enumeration; empty means any.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Choice(u16);
-
-impl Choice {
-    pub const ANY: Self = Self(0);
-
-    /// Adds a value by its bit.
-    pub fn insert(&mut self, bit: u16) {
-        self.0 |= bit;
-    }
-
-    /// Whether a value (its bit; 0 where the case has none) is chosen.
-    #[inline]
-    pub fn admits(self, bit: u16) -> bool {
-        self.0 == 0 || self.0 & bit != 0
-    }
+/// What reports and finer filters need of a case.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CaseFigures {
+    pub reporter: Option<Uuid>,
+    pub party: Option<Box<str>>,
+    pub description: Option<Box<str>>,
+    pub cadre: bool,
+    /// None where nobody has said.
+    pub new_build: Option<bool>,
+    /// From a table of past cases: without the history of its steps.
+    pub imported: bool,
+    /// As the reporter said it, m².
+    pub reported_m2: Option<f64>,
+    /// The five add up to the area counted.
+    pub areas: CategoryAreas,
+    pub demolished_m2: f64,
+    pub demolished_at: Option<i64>,
+    pub closed_at: Option<i64>,
+    /// The present step's deadline.
+    pub due_at: Option<i64>,
+    /// The deadlines that count from the report.
+    pub stop_due_at: Option<i64>,
+    pub close_due_at: Option<i64>,
+    pub visited_at: Option<i64>,
+    pub stopped_at: Option<i64>,
+    pub applied_at: Option<i64>,
+    pub times_returned: u32,
+    pub times_extended: u32,
 }
 
 /// The bit of a category in a [`Choice`].
 pub fn category_bit(category: Category) -> u16 {
     1 << category as u16
-}
-
-/// Which cases are meant. The default is all of them. It is part of cache keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct CaseFilter {
-    /// Time of report, seconds since 1970 UTC: the first that counts, and the first that no longer
-    /// does.
-    pub from: Option<i64>,
-    pub until: Option<i64>,
-    pub status: Choice,
-    pub nature: Choice,
-    pub category: Choice,
-    pub source: Choice,
-    /// Code of an area, functional area or cell.
-    pub area: Option<Box<str>>,
-    pub assignee: Option<Uuid>,
-    /// The area the viewer answers for; `None` sees everything. Never from the viewer's request.
-    pub scope: Option<Box<str>>,
 }
 
 #[cfg(test)]

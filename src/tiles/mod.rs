@@ -9,8 +9,10 @@ pub mod clip;
 pub mod coverage;
 pub mod dissolve;
 pub mod encode;
+pub mod filter;
 pub mod heat;
 pub mod morton;
+pub mod outlines;
 pub mod service;
 #[cfg(test)]
 mod testing;

@@ -176,7 +176,8 @@ fn prepare(layer: &Arc<Layer>) -> PreparedLayer {
     PreparedLayer::new(Arc::clone(layer))
 }
 
-fn packed(bytes: Vec<u8>, packing: Packing) -> PackedTile {
+/// Packs a tile and names its content.
+pub fn packed(bytes: Vec<u8>, packing: Packing) -> PackedTile {
     let etag = format!("\"{}-{}\"", hex::encode(&Sha256::digest(&bytes)[..12]), packing.as_str());
     let plain_length = bytes.len();
     // Writing to memory does not fail; an empty answer would be a wrong one, so it stays plain.

@@ -118,7 +118,7 @@ impl AnswerWriter {
 
     /// The answer ends here, incomplete.
     pub fn fail(&self, fault: &Fault) {
-        tracing::warn!("batch look-up cut short: {fault}");
+        tracing::warn!("an answer was cut short: {fault}");
         let _ = self.send(Block::Failed);
     }
 }

@@ -1,14 +1,12 @@
 //! Cases: report, list, show, history.
 
-use super::areas::find_area;
+use super::case_params::{self, CaseParams};
 use super::params::{self, text, wrong};
 use super::problem::Problem;
 use super::session::Account;
 use super::state::{AppState, blocking};
-use crate::atlas::category::Category;
-use crate::atlas::feature::layers;
 use crate::enforcement::nature::Nature;
-use crate::enforcement::permissions::{Action, Scope};
+use crate::enforcement::permissions::Action;
 use crate::error::{Fault, Result};
 use crate::geometry::crs::{Crs, ToCgcs2000};
 use crate::geometry::drawn;
@@ -27,18 +25,6 @@ use uuid::Uuid;
 
 const SOURCES: [&str; 4] = ["patrol", "public", "satellite", "assigned"];
 const PATROL_KINDS: [&str; 2] = ["regular", "spot"];
-/// The states of a case.
-pub const STATUSES: [&str; 9] = [
-    "dispatched",
-    "on_site",
-    "stopped",
-    "demolishing",
-    "close_applied",
-    "closed",
-    "rejected",
-    "duplicate",
-    "transferred",
-];
 /// Nobody reports a case larger than 100 km².
 const MAX_AREA_M2: f64 = 1e8;
 
@@ -163,28 +149,14 @@ async fn report(
     Ok(HttpResponse::Created().json(answer))
 }
 
-/// Which cases to list.
+/// Which page of a list.
 #[derive(Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct CaseListQuery {
-    /// west,south,east,north in degrees
-    bbox: Option<String>,
-    /// Code of a city, district, functional area, town or village
-    area: Option<String>,
-    /// Comma-separated
-    status: Option<String>,
-    nature: Option<String>,
-    category: Option<String>,
-    source: Option<String>,
-    /// First day (Shanghai) or RFC 3339 time of the report
-    from: Option<String>,
-    /// Last day, included, or RFC 3339 time
-    to: Option<String>,
-    /// Id or phone of the responsible person, or `me`
-    assignee: Option<String>,
-    /// Part of number, party, description or cell code
-    q: Option<String>,
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)] // for the API's description; read by name
+struct PageParams {
+    /// 1 to 1000, 50 by default
     limit: Option<i64>,
+    /// `next` of the page before
     cursor: Option<String>,
 }
 
@@ -208,80 +180,39 @@ fn read_cursor(cursor: &str) -> Option<(DateTime<Utc>, Uuid)> {
     Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
 }
 
-fn parse_list(state: &AppState, account: &Account, query: CaseListQuery) -> Result<CaseQuery> {
-    let atlas = state.world.atlas.load();
-    let area = match query.area.as_deref().map(str::trim).filter(|code| !code.is_empty()) {
-        Some(code) => match find_area(&atlas, code) {
-            Some((level, _)) if level != layers::CELL => {
-                Some(Scope::of_area(code, |_| level == layers::FUNCTIONAL_AREA))
-            }
-            _ => return Err(wrong("area", "no such area")),
-        },
+fn parse_list(state: &AppState, account: &Account, query: &str) -> Result<CaseQuery> {
+    let (params, others) = case_params::split(query, &["limit", "cursor"])?;
+    let other = |name: &str| others.get(name).map(String::as_str).filter(|text| !text.is_empty());
+    let limit = match other("limit") {
+        Some(text) => Some(text.parse().map_err(|_| wrong("limit", "1 to 1000"))?),
         None => None,
     };
-    let assignee = match query.assignee.as_deref() {
-        None | Some("") => None,
-        Some("me") => Some(account.person.id),
-        Some(text) => Some(match text.parse() {
-            Ok(id) => id,
-            Err(_) => state
-                .world
-                .roster
-                .load()
-                .people()
-                .iter()
-                .find(|person| person.phone == text)
-                .map(|person| person.id)
-                .ok_or_else(|| wrong("assignee", "an id, a phone, or me"))?,
-        }),
-    };
-    let (from, to) = (
-        params::period_start("from", query.from.as_deref())?,
-        params::period_end("to", query.to.as_deref())?,
-    );
-    if let (Some(from), Some(to)) = (from, to)
-        && from >= to
-    {
-        return Err(wrong("from", "from must not be after to"));
-    }
     Ok(CaseQuery {
-        bbox: params::bbox(query.bbox.as_deref())?,
-        area,
-        scope: Some(account.scope.clone()),
-        status: params::words("status", query.status.as_deref(), |w| STATUSES.contains(&w))?,
-        nature: params::words("nature", query.nature.as_deref(), |w| Nature::parse(w).is_some())?,
-        category: params::words("category", query.category.as_deref(), |w| {
-            Category::parse(w).is_some()
-        })?,
-        source: params::words("source", query.source.as_deref(), |w| SOURCES.contains(&w))?,
-        from,
-        to,
-        assignee,
-        text: text(query.q, "q")?,
-        after: match query.cursor.as_deref().filter(|c| !c.is_empty()) {
+        filter: params.filter(&state.world, account, state.clock.now())?,
+        after: match other("cursor") {
             Some(cursor) => {
                 Some(read_cursor(cursor).ok_or_else(|| wrong("cursor", "not one of ours"))?)
             }
             None => None,
         },
-        limit: params::limit(query.limit)?,
+        limit: params::limit(limit)?,
     })
 }
 
 /// Cases within the account's area, newest first.
-#[utoipa::path(tag = "cases", params(CaseListQuery),
+#[utoipa::path(tag = "cases", params(CaseParams, PageParams),
     responses((status = 200, body = CaseList), (status = 400, body = Problem)))]
 #[get("/cases")]
 async fn list(
     state: web::Data<AppState>,
     account: Account,
-    query: web::Query<CaseListQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse> {
     account.require(Action::SeeCases)?;
-    let query = parse_list(&state, &account, query.into_inner())?;
+    let query = parse_list(&state, &account, request.query_string())?;
     let answer = blocking(move || {
         let mut conn = state.store.conn()?;
-        let total = cases::count(&mut conn, &query)?;
+        let total = cases::count(&mut conn, &query.filter)?;
         // One more than asked tells whether there is another page.
         let rows = cases::list(&mut conn, &CaseQuery { limit: query.limit + 1, ..query.clone() })?;
         let page = &rows[..rows.len().min(query.limit as usize)];
@@ -290,6 +221,28 @@ async fn list(
     })
     .await?;
     Ok(HttpResponse::Ok().json(answer))
+}
+
+/// How many cases match.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct CaseCount {
+    count: i64,
+}
+
+/// How many cases of the account's area a filter admits.
+#[utoipa::path(tag = "cases", params(CaseParams),
+    responses((status = 200, body = CaseCount), (status = 400, body = Problem)))]
+#[get("/cases/count")]
+async fn count(
+    state: web::Data<AppState>,
+    account: Account,
+    request: HttpRequest,
+) -> Result<HttpResponse> {
+    account.require(Action::SeeCases)?;
+    let (params, _) = case_params::split(request.query_string(), &[])?;
+    let filter = params.filter(&state.world, &account, state.clock.now())?;
+    let count = blocking(move || cases::count(&mut *state.store.conn()?, &filter)).await?;
+    Ok(HttpResponse::Ok().json(CaseCount { count }))
 }
 
 /// The case, if it exists and the account may see it; otherwise 404 either way.
@@ -431,5 +384,5 @@ async fn history(
 }
 
 pub fn configure(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(report).service(list).service(show).service(history);
+    config.service(report).service(list).service(count).service(show).service(history);
 }

@@ -53,6 +53,37 @@ fn by_of(text: Option<&str>) -> Result<LandBy> {
     }
 }
 
+/// Where an area is, as rights see it: a functional area's towns are not their district's.
+pub(super) fn codes_of(tree: &AreaTree, area: Area) -> PlaceCodes {
+    let official = |level| tree.official_code(area, level).map(String::from);
+    let functional = tree.line(area).find(|a| a.level == AreaLevel::FunctionalArea);
+    let functional = functional.and_then(|a| tree.feature(a)).map(|f| f.code.clone());
+    PlaceCodes {
+        city: official(AreaLevel::City),
+        district: official(AreaLevel::District),
+        town: official(AreaLevel::Town),
+        village: official(AreaLevel::Village),
+        cell: official(AreaLevel::Cell),
+        functional_areas: functional.into_iter().collect(),
+    }
+}
+
+/// Refuses the figures of an area that is not the account's; an unknown one passes, to be refused
+/// as such.
+pub fn may_see(state: &AppState, account: &Account, area: &str) -> Result<()> {
+    let atlas = state.world.atlas.load_full();
+    let tree = state.world.land.tree(&atlas);
+    match tree.find(area) {
+        Some(found) if !account.scope.holds(&codes_of(&tree, found)) => Err(Fault::new(
+            FaultKind::Forbidden,
+            "area_forbidden",
+            "该区域不在您的管辖范围内",
+            "This area is not within yours",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Land of an area by category or class, m² and mu.
 #[utoipa::path(tag = "statistics", params(LandQuery), responses(
     (status = 200, body = LandTable), (status = 400, body = Problem), (status = 401, body = Problem),
@@ -67,18 +98,8 @@ async fn land_of_area(
     let LandQuery { area, level, by } = query.into_inner();
     let (level, by) = (level_of(level.as_deref())?, by_of(by.as_deref())?);
     let table = blocking(move || {
+        may_see(&state, &account, &area)?;
         let atlas = state.world.atlas.load_full();
-        let tree = state.world.land.tree(&atlas);
-        if let Some(found) = tree.find(&area)
-            && !account.scope.holds(&codes_of(&tree, found))
-        {
-            return Err(Fault::new(
-                FaultKind::Forbidden,
-                "area_forbidden",
-                "该区域不在您的管辖范围内",
-                "This area is not within yours",
-            ));
-        }
         state.world.land.table(&atlas, Subject::Area(&area), level, by)
     })
     .await?;

@@ -1,48 +1,29 @@
 //! Vector tiles and their TileJSON.
 
-use super::areas::find_area;
-use super::params::{self, wrong};
+use super::case_params::{self, CaseParams};
+use super::hotspots;
 use super::problem::Problem;
 use super::session::Account;
 use super::state::AppState;
-use crate::atlas::category::Category;
 use crate::atlas::feature::layers;
 use crate::atlas::layer::Layer;
 use crate::error::{Fault, Result};
 use crate::store::world::World;
 use crate::tiles::address::{MAX_LATITUDE, MAX_ZOOM, TileAddress};
-use crate::tiles::cases::{CaseFilter, CaseNature, CaseSource, CaseStatus, Choice, category_bit};
+use crate::tiles::cases::CaseFilter;
 use crate::tiles::heat::CaseLayer;
-use crate::tiles::service::{PackedTile, Packing, Subject};
+use crate::tiles::service::{PackedTile, Packing, Subject, packed};
 use actix_web::http::header;
 use actix_web::http::header::{AcceptEncoding, ContentEncoding, Encoding, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use serde::Deserialize;
+use chrono::Utc;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-/// Which cases are drawn in the layers `cases` and `heat`; other layers take no parameters.
-#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-pub struct CaseTileQuery {
-    /// Code of a city, district, functional area, town, village or cell
-    area: Option<String>,
-    /// Comma-separated
-    status: Option<String>,
-    nature: Option<String>,
-    category: Option<String>,
-    source: Option<String>,
-    /// First day (Shanghai) or RFC 3339 time of the report
-    from: Option<String>,
-    /// Last day, included, or RFC 3339 time
-    to: Option<String>,
-    /// Id or phone of the responsible person, or `me`
-    assignee: Option<String>,
-}
-
-/// TileJSON 3.0 of a layer: any published one, `cases` or `heat`
-#[utoipa::path(tag = "tiles", params(("layer" = String, Path), CaseTileQuery),
+/// TileJSON 3.0 of a layer: any published one, `cases`, `heat`, `hotspots_cell`, `hotspots_village`
+/// or `hotspots_h3`
+#[utoipa::path(tag = "tiles", params(("layer" = String, Path), CaseParams),
     responses((status = 200, description = "TileJSON"), (status = 400, body = Problem),
         (status = 404, body = Problem)))]
 #[get("/{layer}.json")]
@@ -52,12 +33,18 @@ async fn layer_json(
     request: HttpRequest,
     layer: web::Path<String>,
 ) -> Result<HttpResponse> {
+    if let Some(by) = hotspots::tile_layer(&layer) {
+        hotspots::check(&state, &account, request.query_string(), by)?;
+        let atlas = state.world.atlas.load();
+        let city = atlas.layer(layers::CITY).and_then(|city| city.bounds());
+        return Ok(tile_json(&request, &layer, hotspots::tile_fields(), city, layer.to_string()));
+    }
     describe(&request, &state.world, &account, &layer)
 }
 
 /// Vector tile (MVT 2.1, XYZ, extent 4096); y may end in `.mvt` or `.pbf`
 #[utoipa::path(tag = "tiles",
-    params(("layer" = String, Path), ("z" = String, Path), ("x" = String, Path), ("y" = String, Path), CaseTileQuery),
+    params(("layer" = String, Path), ("z" = String, Path), ("x" = String, Path), ("y" = String, Path), CaseParams),
     responses((status = 200, content_type = "application/vnd.mapbox-vector-tile", description = "The tile"),
         (status = 204, description = "Nothing lies there"), (status = 304, description = "As known"),
         (status = 400, body = Problem), (status = 404, body = Problem)))]
@@ -70,8 +57,17 @@ async fn layer_tile(
 ) -> Result<HttpResponse> {
     let (layer, z, x, y) = path.into_inner();
     let packing = packing_of(&request);
-    let asked = Asked::new(&layer, request.query_string(), &state.world, &account)?;
     let tile = address(&z, &x, &y)?;
+    if let Some(by) = hotspots::tile_layer(&layer) {
+        let asked = hotspots::check(&state, &account, request.query_string(), by)?;
+        let work = move || {
+            let bytes = hotspots::tile(&state, &layer, &asked, tile)?;
+            Ok::<_, Fault>(Arc::new(packed(bytes, packing)))
+        };
+        let found = web::block(work).await.map_err(Fault::internal)??;
+        return Ok(answer(&request, found));
+    }
+    let asked = Asked::new(&layer, request.query_string(), &state.world, &account)?;
     let found = match state.tiles.cached(asked.subject(&state.world), tile, packing) {
         Some(found) => found,
         None => {
@@ -186,60 +182,8 @@ fn no_parameters() -> Fault {
 
 /// The filter of a query string, within what the viewer may see.
 fn filter(query: &str, world: &World, account: &Account) -> Result<CaseFilter> {
-    let query = web::Query::<CaseTileQuery>::from_query(query)
-        .map_err(|error| {
-            Fault::invalid(format!("查询参数有误：{error}"), format!("The query is wrong: {error}"))
-        })?
-        .into_inner();
-    let given = |value: &Option<String>| {
-        value.as_deref().map(str::trim).filter(|v| !v.is_empty()).map(String::from)
-    };
-    let area = given(&query.area);
-    if let Some(code) = &area
-        && find_area(&world.atlas.load(), code).is_none()
-    {
-        return Err(wrong("area", "no such area"));
-    }
-    let assignee = match given(&query.assignee).as_deref() {
-        None => None,
-        Some("me") => Some(account.person.id),
-        Some(text) => {
-            let roster = world.roster.load();
-            let by_phone = || roster.people().iter().find(|p| p.phone == text).map(|p| p.id);
-            let id = text.parse().ok().or_else(by_phone);
-            Some(id.ok_or_else(|| wrong("assignee", "an id, a phone, or me"))?)
-        }
-    };
-    let (from, until) = (
-        params::period_start("from", query.from.as_deref())?.map(|t| t.timestamp()),
-        params::period_end("to", query.to.as_deref())?.map(|t| t.timestamp()),
-    );
-    if from.zip(until).is_some_and(|(from, until)| from >= until) {
-        return Err(wrong("from", "from must not be after to"));
-    }
-    Ok(CaseFilter {
-        from,
-        until,
-        status: choice("status", &query.status, |w| CaseStatus::parse(w).map(CaseStatus::bit))?,
-        nature: choice("nature", &query.nature, |w| CaseNature::parse(w).map(CaseNature::bit))?,
-        category: choice("category", &query.category, |w| Category::parse(w).map(category_bit))?,
-        source: choice("source", &query.source, |w| CaseSource::parse(w).map(CaseSource::bit))?,
-        area: area.map(Into::into),
-        assignee,
-        scope: Some(account.scope.code().into()),
-    })
-}
-
-fn choice(
-    name: &str,
-    value: &Option<String>,
-    bit_of: impl Fn(&str) -> Option<u16>,
-) -> Result<Choice> {
-    let mut choice = Choice::ANY;
-    for word in params::words(name, value.as_deref(), |word| bit_of(word).is_some())? {
-        choice.insert(bit_of(&word).unwrap_or(0));
-    }
-    Ok(choice)
+    let (params, _) = case_params::split(query, &[])?;
+    params.filter(world, account, Utc::now())
 }
 
 fn describe(
@@ -261,6 +205,17 @@ fn describe(
             (boundary_fields(layer), found.bounds(), title)
         }
     };
+    Ok(tile_json(request, layer, fields, bounds, title))
+}
+
+fn tile_json(
+    request: &HttpRequest,
+    layer: &str,
+    fields: Value,
+    bounds: Option<geo::Rect>,
+    title: String,
+) -> HttpResponse {
+    let query = request.query_string();
     let bounds = match bounds {
         Some(b) => [b.min().x, b.min().y, b.max().x, b.max().y],
         None => [-180.0, -MAX_LATITUDE, 180.0, MAX_LATITUDE],
@@ -278,7 +233,7 @@ fn describe(
         "bounds": bounds,
         "vector_layers": [{ "id": layer, "fields": fields, "minzoom": 0, "maxzoom": MAX_ZOOM }],
     });
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-cache")).json(body))
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-cache")).json(body)
 }
 
 fn boundary_fields(layer: &str) -> Value {

@@ -16,7 +16,7 @@ use xuncha::enforcement::permissions::Scope;
 use xuncha::store::blobs::Blobs;
 use xuncha::store::world::World;
 use xuncha::tiles::address::{TileAddress, project};
-use xuncha::tiles::cases::{CaseNature, CasePlace, CaseRecord, CaseStatus};
+use xuncha::tiles::cases::{CaseFigures, CaseNature, CasePlace, CaseRecord, CaseStatus};
 use xuncha::web::session::Account;
 use xuncha::web::state::AppState;
 use xuncha::web::{self, ServeOptions};
@@ -40,7 +40,9 @@ fn case(n: u128, version: u32) -> CaseRecord {
             city: Some("350300".into()),
             district: Some(toy_city::district(0).into()),
             ..CasePlace::default()
-        },
+        }
+        .into(),
+        figures: CaseFigures::default(),
         version,
     }
 }

@@ -5,11 +5,13 @@
 mod desks;
 mod evidence;
 mod messaging;
+mod reports;
 mod workflow;
 
 pub use desks::*;
 pub use evidence::*;
 pub use messaging::*;
+pub use reports::*;
 pub use workflow::*;
 mod trail;
 pub use trail::*;
