@@ -74,8 +74,7 @@ pub fn attendance(units: &Units, level: ReportLevel, visits: &[CellVisits], head
             return None;
         }
         let own = row.path.iter().rev().find_map(Option::as_deref).unwrap_or(&area);
-        let link =
-            format!("/api/v1/patrol/due?area={own}&from={}&to={}", period.from, period.to);
+        let link = format!("/api/v1/patrol/due?area={own}&from={}&to={}", period.from, period.to);
         Some(List::Other(link, behind))
     });
     report

@@ -16,7 +16,7 @@ use crate::statistics::units::ReportLevel;
 use crate::tiles::cases::CaseFilter;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Date, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -172,4 +172,49 @@ pub fn land_basis(world: &World, area: &str, level: ReportLevel) -> Result<HashM
         }
     }
     Ok(basis)
+}
+
+/// A patrol record as the list behind a patroller's figure shows it.
+#[derive(Debug, QueryableByName)]
+pub struct RecordRow {
+    #[diesel(sql_type = SqlUuid)]
+    pub event_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub number: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub text: Option<String>,
+}
+
+/// The patrol records behind [`work`] of one person, newest first, after another one.
+pub fn records(
+    conn: &mut PgConnection,
+    person: Uuid,
+    area: &str,
+    period: Period,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<RecordRow>> {
+    let (from, until) = moments(period);
+    let (at, id) = after.unwrap_or((DateTime::<Utc>::MAX_UTC, Uuid::max()));
+    // The store holds fewer years than can be written here.
+    let at = at.min(until);
+    Ok(diesel::sql_query(format!(
+        "SELECT e.id AS event_id, e.case_id, c.number, e.at, e.text
+         FROM case_events e JOIN cases c ON c.id = e.case_id
+         WHERE e.action = 'patrol_record' AND e.actor_id = $4 AND e.at >= $1 AND e.at < $2
+           AND {IN_AREA} AND (e.at, e.id) < ($5, $6)
+         ORDER BY e.at DESC, e.id DESC LIMIT $7"
+    ))
+    .bind::<Timestamptz, _>(from)
+    .bind::<Timestamptz, _>(until)
+    .bind::<Text, _>(area)
+    .bind::<SqlUuid, _>(person)
+    .bind::<Timestamptz, _>(at)
+    .bind::<SqlUuid, _>(id)
+    .bind::<BigInt, _>(limit)
+    .load(conn)?)
 }

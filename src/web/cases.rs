@@ -171,10 +171,16 @@ pub struct CaseList {
 }
 
 fn cursor_of(case: &cases::CaseRow) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}|{}", case.reported_at.timestamp_micros(), case.id))
+    cursor(case.reported_at, case.id)
 }
 
-fn read_cursor(cursor: &str) -> Option<(DateTime<Utc>, Uuid)> {
+/// The cursor behind an entry of a list that is ordered by time and id.
+pub fn cursor(at: DateTime<Utc>, id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}|{id}", at.timestamp_micros()))
+}
+
+/// Reads a [`cursor`].
+pub fn read_cursor(cursor: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (micros, id) = text.split_once('|')?;
     Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))

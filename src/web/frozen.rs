@@ -1,5 +1,6 @@
 //! Frozen months: kept as they were signed, with what has been corrected since.
 
+use super::cases;
 use super::params::{self, wrong};
 use super::problem::Problem;
 use super::reports::XLSX;
@@ -14,8 +15,6 @@ use crate::store::frozen::{self, Difference, Freeze, Frozen};
 use crate::store::reports::ReportKind;
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, post, web};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -135,12 +134,6 @@ struct FrozenList {
     next: Option<String>,
 }
 
-fn read_cursor(cursor: &str) -> Option<(DateTime<Utc>, Uuid)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    let (micros, id) = text.split_once('|')?;
-    Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
-}
-
 /// Frozen months of the account's areas, latest first.
 #[utoipa::path(tag = "reports", params(FrozenQuery),
     responses((status = 200, body = FrozenList), (status = 400, body = Problem)))]
@@ -160,7 +153,7 @@ async fn list(
     };
     let after = match query.cursor.as_deref().filter(|c| !c.is_empty()) {
         Some(cursor) => {
-            Some(read_cursor(cursor).ok_or_else(|| wrong("cursor", "not one of ours"))?)
+            Some(cases::read_cursor(cursor).ok_or_else(|| wrong("cursor", "not one of ours"))?)
         }
         None => None,
     };
@@ -178,9 +171,7 @@ async fn list(
         let mut rows = frozen::list(&mut conn, areas.as_deref(), kind, after, limit + 1)?;
         let more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
-        let cursor = |row: &Frozen| {
-            URL_SAFE_NO_PAD.encode(format!("{}|{}", row.frozen_at.timestamp_micros(), row.id))
-        };
+        let cursor = |row: &Frozen| cases::cursor(row.frozen_at, row.id);
         let next = rows.last().filter(|_| more).map(cursor);
         Ok(FrozenList { items: rows.into_iter().map(FrozenReport::from).collect(), next })
     })

@@ -1,6 +1,7 @@
 //! Reports: the figures of an area and period, as JSON, CSV, workbook and page to print.
 
 use super::case_params::{self, CaseParams, Others};
+use super::cases;
 use super::params::{self, wrong};
 use super::problem::Problem;
 use super::session::Account;
@@ -12,12 +13,14 @@ use crate::statistics::period::{Period, day_of};
 use crate::statistics::units::ReportLevel;
 use crate::statistics::workbook::{self, AreaUnit};
 use crate::statistics::{figures, print, sheet_csv};
+use crate::store::report_facts;
 use crate::store::reports::{self, Ask, Comparison, ReportKind};
 use crate::tiles::cases::CaseFilter;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use chrono::NaiveDate;
-use serde::Deserialize;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// What a report is of, beside the filter of cases.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -257,6 +260,77 @@ async fn of_kind(
     Ok(answer.body(bytes))
 }
 
+/// Whose records, where and when.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+struct RecordQuery {
+    person: Uuid,
+    area: String,
+    from: NaiveDate,
+    /// Included
+    to: NaiveDate,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// A patrol record.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Record {
+    id: Uuid,
+    case_id: Uuid,
+    number: String,
+    at: DateTime<Utc>,
+    text: Option<String>,
+}
+
+/// A page of patrol records.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RecordList {
+    items: Vec<Record>,
+    next: Option<String>,
+}
+
+/// The patrol records behind a figure of the patrollers' report, newest first.
+#[utoipa::path(tag = "reports", params(RecordQuery),
+    responses((status = 200, body = RecordList), (status = 400, body = Problem),
+        (status = 403, body = Problem)))]
+#[get("/reports/records")]
+async fn records(
+    state: web::Data<AppState>,
+    account: Account,
+    query: web::Query<RecordQuery>,
+) -> Result<HttpResponse> {
+    account.require(Action::SeeCases)?;
+    let query = query.into_inner();
+    let period = Period::new(query.from, query.to)?;
+    let limit = params::limit(query.limit)?;
+    let after = match query.cursor.as_deref().filter(|c| !c.is_empty()) {
+        Some(cursor) => {
+            Some(cases::read_cursor(cursor).ok_or_else(|| wrong("cursor", "not one of ours"))?)
+        }
+        None => None,
+    };
+    let answer = blocking(move || {
+        may_see(&state, &account, &query.area)?;
+        let mut conn = state.store.conn()?;
+        let (person, area) = (query.person, &query.area);
+        let mut rows = report_facts::records(&mut conn, person, area, period, after, limit + 1)?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| more).map(|row| cases::cursor(row.at, row.event_id));
+        let items = rows.into_iter().map(|row| Record {
+            id: row.event_id,
+            case_id: row.case_id,
+            number: row.number,
+            at: row.at,
+            text: row.text,
+        });
+        Ok(RecordList { items: items.collect(), next })
+    })
+    .await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
 pub fn configure(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(of_kind);
+    config.service(records).service(of_kind);
 }
