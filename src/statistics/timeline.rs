@@ -98,26 +98,23 @@ pub fn timeline(
     let reported = CaseFilter { from: Some(from), until: Some(until), ..filter.clone() };
     let closed = CaseFilter { closed: span, ..filter.clone() };
     let torn_down = CaseFilter { demolished: span, ..filter.clone() };
-    let total = Category::ALL.iter().map(|c| col(c.as_str())).reduce(|a, b| a + b);
-    let total = total.unwrap_or_else(|| lit(0.0)).sum();
     let areas: Vec<&str> = Category::ALL.map(Category::as_str).to_vec();
     let mut each = |day: NaiveDate, take: &dyn Fn(&mut Frame)| {
         if let Some(frame) = frames.get_mut(&step.start(day)) {
             take(frame);
         }
     };
-    for (day, count, m2) in by_day(view, &reported, column::REPORTED_AT, &areas, total)? {
+    for (day, count, m2) in by_day(view, &reported, column::REPORTED_AT, &areas)? {
         each(day, &|frame| {
             frame.found += count;
             frame.area_m2 += m2;
         });
     }
-    for (day, count, _) in by_day(view, &closed, column::CLOSED_AT, &[], lit(0.0))? {
+    for (day, count, _) in by_day(view, &closed, column::CLOSED_AT, &[])? {
         each(day, &|frame| frame.closed += count);
     }
-    let demolished = col(column::DEMOLISHED_M2).sum();
     let needed = [column::DEMOLISHED_M2];
-    for (day, _, m2) in by_day(view, &torn_down, column::DEMOLISHED_AT, &needed, demolished)? {
+    for (day, _, m2) in by_day(view, &torn_down, column::DEMOLISHED_AT, &needed)? {
         each(day, &|frame| frame.demolished_m2 += m2);
     }
     if squares {
@@ -126,38 +123,35 @@ pub fn timeline(
     Ok(frames.into_values().collect())
 }
 
-/// Cases and a sum by the day of a moment.
+/// Cases and the sum of some columns by the day of a moment.
 fn by_day(
     view: &CaseView,
     filter: &CaseFilter,
     moment: &str,
-    needed: &[&str],
-    sum: Expr,
+    summed: &[&str],
 ) -> Result<Vec<(NaiveDate, u64, f64)>> {
-    let columns: Vec<&str> = std::iter::once(moment).chain(needed.iter().copied()).collect();
+    let columns: Vec<&str> = std::iter::once(moment).chain(summed.iter().copied()).collect();
     let frame = view.frame(filter, &columns)?;
-    // Shanghai has been 8 hours ahead without a summer time since 1992; before, the day of the
-    // group's first moment decides, which is that of all of them.
-    let day = (col(moment) + lit(8 * 3600i64)).floor_div(lit(86_400i64)).alias("day");
-    let read = || -> PolarsResult<Vec<(NaiveDate, u64, f64)>> {
-        let sums = frame
-            .lazy()
-            .group_by([day])
-            .agg([
-                col(moment).min().alias("first"),
-                len().cast(DataType::UInt64).alias("n"),
-                sum.alias("sum"),
-            ])
-            .collect()?;
-        let firsts = sums.column("first")?.i64()?.clone();
-        let counts = sums.column("n")?.u64()?.clone();
-        let totals = sums.column("sum")?.f64()?.clone();
-        let rows = firsts.iter().zip(counts.iter()).zip(totals.iter());
-        Ok(rows
-            .filter_map(|((first, n), sum)| Some((day_of(first?)?, n?, sum.unwrap_or(0.0))))
-            .collect())
+    let read = || -> PolarsResult<HashMap<i64, (i64, u64, f64)>> {
+        let moments = frame.column(moment)?.i64()?;
+        let values = summed
+            .iter()
+            .map(|name| frame.column(name)?.f64())
+            .collect::<PolarsResult<Vec<_>>>()?;
+        let mut days: HashMap<i64, (i64, u64, f64)> = HashMap::new();
+        for (row, at) in moments.iter().enumerate() {
+            let Some(at) = at else { continue };
+            // Shanghai has been 8 hours ahead, without a summer time, since 1992; before, the
+            // calendar decides by the first moment of what would be a day.
+            let day = days.entry((at + 8 * 3600).div_euclid(86_400)).or_insert((at, 0, 0.0));
+            day.0 = day.0.min(at);
+            day.1 += 1;
+            day.2 += values.iter().filter_map(|column| column.get(row)).sum::<f64>();
+        }
+        Ok(days)
     };
-    read().map_err(|error: PolarsError| Fault::internal(error))
+    let days = read().map_err(|error: PolarsError| Fault::internal(error))?;
+    Ok(days.into_values().filter_map(|(at, n, sum)| Some((day_of(at)?, n, sum))).collect())
 }
 
 /// Squares a side of a degree.
