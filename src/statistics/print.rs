@@ -16,7 +16,8 @@ body { font-family: "Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei",
   color: #111; margin: 1.5rem auto; max-width: 300mm; font-size: 10pt; }
 h1 { text-align: center; font-size: 18pt; margin: 0 0 .4rem; }
 .line { display: flex; justify-content: space-between; gap: 2rem; margin: .2rem 0; }
-table { border-collapse: collapse; width: 100%; margin-top: .4rem; }
+table { border-collapse: collapse; width: 100%; margin-top: .4rem; font-size: 8.5pt; }
+tbody td { white-space: nowrap; }
 th, td { border: .5pt solid #444; padding: .18rem .35rem; }
 th { background: #e8eef4; font-weight: 600; text-align: center; vertical-align: middle; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }

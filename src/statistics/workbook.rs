@@ -114,6 +114,8 @@ impl<'a> Sheet<'a> {
         let title = Format::new().set_bold().set_font_size(18).set_align(FormatAlign::Center);
         let line = Format::new().set_align(FormatAlign::Left);
         let unit_line = Format::new().set_align(FormatAlign::Right);
+        // Chinese letters are cut in the rows that fit Latin ones.
+        self.sheet.set_default_row_height(17);
         self.sheet.set_row_height(0, 30)?;
         self.sheet.merge_range(0, 0, 0, last, report.head.title.pick(language), &title)?;
         self.sheet.merge_range(1, 0, 1, last, &report.head.period_line(language), &line)?;
