@@ -31,6 +31,8 @@ pub enum ReportCommand {
     Departments(ReportArgs),
     /// What each patroller did
     Patrollers(ReportArgs),
+    /// Visits made of those due
+    Attendance(ReportArgs),
     /// Demolition against the yearly target
     Demolition(ReportArgs),
     /// Land taken by cases, by year
@@ -89,6 +91,7 @@ pub fn run(command: ReportCommand, store: &Store, language: Language) -> Result<
         ReportCommand::Success(args) => (ReportKind::Success, args),
         ReportCommand::Departments(args) => (ReportKind::Departments, args),
         ReportCommand::Patrollers(args) => (ReportKind::Patrollers, args),
+        ReportCommand::Attendance(args) => (ReportKind::Attendance, args),
         ReportCommand::Demolition(args) => (ReportKind::Demolition, args),
         ReportCommand::Land(args) => (ReportKind::Land, args),
     };

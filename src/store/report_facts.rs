@@ -1,11 +1,15 @@
 //! What reports need beside the cases: people, targets, land, what the histories tell.
 
 use super::Store;
+use super::patrol::due::{self, DueQuery, DueRow};
 use super::world::World;
 use crate::atlas::areas::{Area, AreaLevel, AreaTree};
+use crate::enforcement::clock::day_of;
 use crate::enforcement::deadlines::Step;
 use crate::enforcement::people::Role;
+use crate::enforcement::permissions::Scope;
 use crate::error::Result;
+use crate::statistics::attendance::CellVisits;
 use crate::statistics::demolition::Targets;
 use crate::statistics::figures::Words;
 use crate::statistics::land::{LandBy, LandLevel, Subject};
@@ -140,6 +144,32 @@ pub fn work(store: &Store, filter: &CaseFilter, period: Period) -> Result<HashMa
     records.iter().for_each(|row| work.entry(row.person).or_default().records = count(row.n));
     days.iter().for_each(|row| work.entry(row.person).or_default().days = count(row.n));
     Ok(work)
+}
+
+/// Visits due and made, by plan and cell of an area.
+pub fn visits(
+    store: &Store,
+    tree: &AreaTree,
+    area: Area,
+    period: Period,
+    as_of: DateTime<Utc>,
+) -> Result<Vec<CellVisits>> {
+    let code = tree.feature(area).map_or("", |feature| feature.code.as_str());
+    let query = DueQuery {
+        scope: Scope::of_area(code, |_| area.level == AreaLevel::FunctionalArea),
+        area: None,
+        plan: None,
+        cell: None,
+        from: period.from,
+        to: period.to,
+        today: day_of(as_of),
+    };
+    let rows = due::rows(&mut *store.conn()?, tree, &query)?;
+    let own = |row: DueRow| {
+        let (due, made) = (row.attendance.due, row.attendance.made);
+        Some(CellVisits { cell: tree.find(&row.cell_code)?, due, made })
+    };
+    Ok(rows.into_iter().filter_map(own).collect())
 }
 
 /// The land there is in an area and the areas of a level and above inside it.

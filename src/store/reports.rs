@@ -11,7 +11,7 @@ use crate::statistics::cases_report::{self, cases_report};
 use crate::statistics::figures::{Head, Report, Subject, Words};
 use crate::statistics::period::Period;
 use crate::statistics::units::{ReportLevel, Units};
-use crate::statistics::{demolition, land_taken, patrollers, rates};
+use crate::statistics::{attendance, demolition, land_taken, patrollers, rates};
 use crate::tiles::cases::CaseFilter;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -22,16 +22,18 @@ pub enum ReportKind {
     Cases,
     Patrollers,
     Success,
+    Attendance,
     Demolition,
     Departments,
     Land,
 }
 
 impl ReportKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Cases,
         Self::Patrollers,
         Self::Success,
+        Self::Attendance,
         Self::Demolition,
         Self::Departments,
         Self::Land,
@@ -43,6 +45,7 @@ impl ReportKind {
             Self::Cases => "cases",
             Self::Patrollers => "patrollers",
             Self::Success => "success",
+            Self::Attendance => "attendance",
             Self::Demolition => "demolition",
             Self::Departments => "departments",
             Self::Land => "land",
@@ -57,6 +60,7 @@ impl ReportKind {
         match self {
             Self::Cases => ("“两违”案件统计表", "Illegal land use and construction: cases"),
             Self::Patrollers => ("巡查人员工作情况表", "Patrollers' work"),
+            Self::Attendance => ("网格巡查到位率统计表", "Patrol attendance"),
             Self::Success => ("案件处置成效统计表", "Success of enforcement by area"),
             Self::Demolition => {
                 ("“两违”拆除任务完成情况表", "Demolition against the yearly target")
@@ -69,6 +73,7 @@ impl ReportKind {
     fn foot(self) -> Vec<Words> {
         match self {
             Self::Cases => cases_report::foot(),
+            Self::Attendance => attendance::foot(),
             Self::Patrollers => patrollers::foot(),
             Self::Success | Self::Departments => rates::foot(),
             Self::Demolition => demolition::foot(),
@@ -91,6 +96,10 @@ impl ReportKind {
                 ("closing_rate", "closing_rate_before", "closing_rate_change"),
                 ("in_time_rate", "in_time_rate_before", "in_time_rate_change"),
                 ("stopping_rate", "stopping_rate_before", "stopping_rate_change"),
+            ],
+            Self::Attendance => &[
+                ("due", "due_before", "due_change"),
+                ("attendance_rate", "attendance_rate_before", "attendance_rate_change"),
             ],
             Self::Demolition => &[("demolished", "demolished_before", "demolished_change")],
             Self::Patrollers => &[
@@ -211,6 +220,10 @@ fn build(
             let work = report_facts::work(store, filter, head.period)?;
             let people = report_facts::patrollers(world, tree, *area);
             patrollers::patrollers(view, &units, filter, &people, &work, head)
+        }
+        ReportKind::Attendance => {
+            let visits = report_facts::visits(store, tree, *area, head.period, head.as_of)?;
+            Ok(attendance::attendance(&units, *level, &visits, head))
         }
         ReportKind::Demolition => {
             let targets = report_facts::targets(world);

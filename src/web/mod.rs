@@ -35,8 +35,8 @@ pub mod stats;
 pub mod suspects;
 pub mod tasks;
 pub mod tiles;
-pub mod uploads;
 pub mod timeline;
+pub mod uploads;
 
 use crate::error::{Fault, FaultKind, Result};
 use actix_multipart::MultipartError;

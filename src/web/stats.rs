@@ -53,21 +53,6 @@ fn by_of(text: Option<&str>) -> Result<LandBy> {
     }
 }
 
-/// Where an area is, as rights see it: a functional area's towns are not their district's.
-pub(super) fn codes_of(tree: &AreaTree, area: Area) -> PlaceCodes {
-    let official = |level| tree.official_code(area, level).map(String::from);
-    let functional = tree.line(area).find(|a| a.level == AreaLevel::FunctionalArea);
-    let functional = functional.and_then(|a| tree.feature(a)).map(|f| f.code.clone());
-    PlaceCodes {
-        city: official(AreaLevel::City),
-        district: official(AreaLevel::District),
-        town: official(AreaLevel::Town),
-        village: official(AreaLevel::Village),
-        cell: official(AreaLevel::Cell),
-        functional_areas: functional.into_iter().collect(),
-    }
-}
-
 /// Refuses the figures of an area that is not the account's; an unknown one passes, to be refused
 /// as such.
 pub fn may_see(state: &AppState, account: &Account, area: &str) -> Result<()> {
