@@ -2,7 +2,7 @@
 //! retries, refusals and duplicates, while processes and the server are killed. At the end the
 //! store holds exactly what was acknowledged.
 //!
-//! `XUNCHA_DAY_CASES` sets how many cases (200), `XUNCHA_DAY_KILLS` how often something is killed
+//! `XUNCHA_DAY_CASES` sets how many cases (100), `XUNCHA_DAY_KILLS` how often something is killed
 //! (3), `XUNCHA_DAY_SEED` which dice are thrown.
 
 use crate::support::caller::{Answer, Caller};
@@ -296,7 +296,7 @@ impl<'a> Story<'a> {
 
 #[test]
 fn a_day_of_two_hundred_people_is_in_the_store_as_it_was_acknowledged() {
-    let cases = setting("XUNCHA_DAY_CASES", 200);
+    let cases = setting("XUNCHA_DAY_CASES", 100);
     let kills = setting("XUNCHA_DAY_KILLS", 3);
     let seed = setting("XUNCHA_DAY_SEED", 20_261_123) as u64;
     println!("{cases} cases, {kills} kills, seed {seed}");
