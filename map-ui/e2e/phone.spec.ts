@@ -254,8 +254,10 @@ test('a day without signal: closed, reopened, delivered exactly once', async () 
   const line = await new Line(new URL(base)).listen()
   const folder = mkdtempSync(join(tmpdir(), 'xuncha-phone-'))
   const leader = await api('city_leader')
+  let on: BrowserContext | undefined
   try {
     const first = await switchOn(folder, line.url)
+    on = first.context
     await first.context.setGeolocation({ ...here, accuracy: 8 })
     await enter(first.page, login)
     await patchKept(first.page)
@@ -300,6 +302,7 @@ test('a day without signal: closed, reopened, delivered exactly once', async () 
     expect((await leader.get(`/api/v1/cases/${fresh}`)).status(), 'nothing has reached the server').toBe(404)
 
     const second = await switchOn(folder, line.url)
+    on = second.context
     await second.context.setGeolocation({ ...here, accuracy: 8 })
     await second.page.goto('/phone/queue')
     await expect(second.page.locator('[data-state=waiting]')).toHaveCount(4)
@@ -337,11 +340,11 @@ test('a day without signal: closed, reopened, delivered exactly once', async () 
       ['stop_order', '责令停止施工'],
     ])
     for (const step of steps) expect(Date.parse(step.observed_at), 'made before it arrived').toBeLessThanOrEqual(Date.parse(step.at) + 1_000)
-    await second.context.close()
   } finally {
+    await on?.close()
     await line.close()
     await leader.dispose()
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 500 })
   }
 })
 
@@ -352,8 +355,10 @@ test('a case that went on meanwhile: told in words, applied again', async () => 
   const line = await new Line(new URL(base)).listen()
   const folder = mkdtempSync(join(tmpdir(), 'xuncha-phone-'))
   const own = await api('patroller')
+  let on: BrowserContext | undefined
   try {
     const { context, page } = await switchOn(folder, line.url)
+    on = context
     await context.setGeolocation({ ...here, accuracy: 8 })
     await enter(page, login)
     await patchKept(page)
@@ -384,11 +389,11 @@ test('a case that went on meanwhile: told in words, applied again', async () => 
     await expect(page.locator('[data-test=queue-count]')).toHaveText('全部已发送')
     const { items } = await (await own.get(`/api/v1/cases/${id}/history`)).json()
     expect((items as { action: string; text?: string }[]).filter(({ text }) => text === '离线记录')).toHaveLength(1)
-    await context.close()
   } finally {
+    await on?.close()
     await line.close()
     await own.dispose()
-    rmSync(folder, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 500 })
   }
 })
 
