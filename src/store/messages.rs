@@ -154,7 +154,7 @@ pub fn reply(store: &Store, person: Uuid, to: Uuid, id: Uuid, text: &str) -> Res
             to: vec![Recipients::Person(sender)],
             facts: BTreeMap::from([("text", text.to_string())]),
         };
-        outbox::write(conn, &notice, Some(to))?;
+        outbox::enqueue_reply(conn, &notice, to)?;
         let written: Option<Message> = messages::table
             .filter(messages::key.eq(id))
             .filter(messages::recipient_id.eq(sender))

@@ -4,7 +4,7 @@ use super::notify;
 use super::schema::{cases, deliveries, messages, people, push_subscriptions, settings};
 use crate::enforcement::dispatch::PlaceCodes;
 use crate::enforcement::messages::{
-    self as rules, CaseFacts, Facts, Kind, Notice, Overrides, Recipients, render,
+    self as rules, CaseFacts, Facts, Kind, Notice, Overrides, Recipients, RoleAt, render,
 };
 use crate::enforcement::settings::{Channel, StandingRecipient, Webhook};
 use crate::error::{Fault, Language, Result};
@@ -21,31 +21,64 @@ use uuid::Uuid;
 /// transaction; together with what has to leave the house. A recipient who has a message with the
 /// same key already gets none. The case, where there is one, must be in the store by then.
 pub fn enqueue(conn: &mut PgConnection, notice: &Notice) -> Result<()> {
-    write(conn, notice, None).map(|_| ())
+    enqueue_all(conn, std::slice::from_ref(notice))
 }
 
-/// [`enqueue`] of an answer to a message; gives the ids of the messages written.
-pub(super) fn write(
+/// [`enqueue`] of several notices in their order, in fewer questions to the store where they are
+/// about the same case.
+pub fn enqueue_all(conn: &mut PgConnection, notices: &[Notice]) -> Result<()> {
+    let settings = Settings::load(conn)?;
+    let mut case: Option<(Uuid, Case)> = None;
+    let mut written = false;
+    for notice in notices {
+        let held = case.as_ref().map(|(id, _)| *id);
+        if let Some(id) = notice.case_id.filter(|id| held != Some(*id)) {
+            case = Some((id, Case::load(conn, id)?));
+        }
+        let about = case.as_ref().filter(|_| notice.case_id.is_some()).map(|(_, case)| case);
+        written |= write(conn, notice, about, &settings, None)?;
+    }
+    if written {
+        notify::notify(conn, "messages")?;
+    }
+    Ok(())
+}
+
+/// [`enqueue`] of an answer to a message.
+pub(super) fn enqueue_reply(
     conn: &mut PgConnection,
     notice: &Notice,
-    in_reply_to: Option<Uuid>,
-) -> Result<Vec<Uuid>> {
+    in_reply_to: Uuid,
+) -> Result<()> {
     let settings = Settings::load(conn)?;
     let case = match notice.case_id {
         Some(id) => Some(Case::load(conn, id)?),
         None => None,
     };
-    let place = case.as_ref().map(|case| case.place.clone());
-    let people = resolve(conn, notice, place.as_ref(), &settings.standing)?;
+    if write(conn, notice, case.as_ref(), &settings, Some(in_reply_to))? {
+        notify::notify(conn, "messages")?;
+    }
+    Ok(())
+}
+
+/// Writes the messages of one notice; says whether there were any.
+fn write(
+    conn: &mut PgConnection,
+    notice: &Notice,
+    case: Option<&Case>,
+    settings: &Settings,
+    in_reply_to: Option<Uuid>,
+) -> Result<bool> {
+    let people = resolve(conn, notice, case.map(|case| &case.place), &settings.standing)?;
     if people.is_empty() {
-        return Ok(Vec::new());
+        return Ok(false);
     }
     let actor = match notice.actor {
         Some(id) => people::table.find(id).select(people::name).first(conn).optional()?,
         None => None,
     };
     let mut facts = Facts {
-        case: case.map(|case| case.facts),
+        case: case.map(|case| case.facts.clone()),
         name: String::new(),
         actor,
         given: notice.facts.iter().map(|(k, v)| ((*k).to_string(), v.clone())).collect(),
@@ -83,11 +116,10 @@ pub(super) fn write(
         );
     }
     if written.is_empty() {
-        return Ok(Vec::new());
+        return Ok(false);
     }
     deliver(conn, &written, rules::channels(&settings.webhook, notice.kind))?;
-    notify::notify(conn, "messages")?;
-    Ok(written.into_iter().map(|(id, _)| id).collect())
+    Ok(true)
 }
 
 /// What settings say about messages; read in the transaction, so that every process obeys at once.
@@ -215,40 +247,47 @@ fn resolve(
         to.extend(rules::standing(standing, notice.kind, place));
     }
     let mut found = BTreeMap::new();
-    let persons: Vec<Uuid> = to
-        .iter()
-        .filter_map(|recipients| match recipients {
-            Recipients::Person(id) => Some(*id),
-            _ => None,
-        })
-        .collect();
-    if !persons.is_empty() {
-        add(conn, &mut found, people::id.eq_any(persons), None)?;
-    }
+    let mut persons: Vec<Uuid> = Vec::new();
+    // What needs no looking at one level before the next is asked for at once.
+    let mut roles: Vec<RoleAt> = Vec::new();
     for recipients in &to {
+        if let Recipients::Person(id) = recipients {
+            persons.push(*id);
+        }
         if let Recipients::Department { area, name } = recipients {
-            let inside = within_area(area);
             let in_it = people::department.is_not_distinct_from(Some(name.clone()));
-            add(conn, &mut found, in_it.and(inside), notice.actor)?;
+            add(conn, &mut found, Box::new(in_it.and(within_area(area))), notice.actor)?;
         }
-        for group in recipients.roles().unwrap_or_default() {
-            let mut reached = 0;
-            for (role, area) in group {
-                let in_role = people::role.eq(role.as_str());
-                reached += match area {
-                    Some(area) => {
-                        let there = in_role.and(people::area_code.eq(area));
-                        add(conn, &mut found, there, notice.actor)?
+        match recipients.roles().unwrap_or_default().as_slice() {
+            [only] => roles.extend(only.iter().cloned()),
+            groups => {
+                for group in groups {
+                    if add(conn, &mut found, in_roles(group), notice.actor)? > 0 {
+                        break;
                     }
-                    None => add(conn, &mut found, in_role, notice.actor)?,
-                };
-            }
-            if reached > 0 {
-                break;
+                }
             }
         }
+    }
+    if !roles.is_empty() {
+        add(conn, &mut found, in_roles(&roles), notice.actor)?;
+    }
+    if !persons.is_empty() {
+        add(conn, &mut found, Box::new(people::id.eq_any(persons)), None)?;
     }
     Ok(found)
+}
+
+/// In any of these roles, in its area.
+fn in_roles(roles: &[RoleAt]) -> Condition {
+    let none: Condition = Box::new(diesel::dsl::sql::<Bool>("FALSE"));
+    roles.iter().fold(none, |others, (role, area)| -> Condition {
+        let in_role = people::role.eq(role.as_str());
+        match area {
+            Some(area) => Box::new(others.or(in_role.and(people::area_code.eq(area.clone())))),
+            None => Box::new(others.or(in_role)),
+        }
+    })
 }
 
 /// The place that a notice without a case addresses, for standing recipients.
@@ -280,16 +319,12 @@ pub(super) fn within_area(area: &str) -> Condition {
 }
 
 /// Adds active people who meet a condition; gives how many there are, `except` left out.
-fn add<C>(
+fn add(
     conn: &mut PgConnection,
     found: &mut BTreeMap<Uuid, Recipient>,
-    condition: C,
+    condition: Condition,
     except: Option<Uuid>,
-) -> Result<usize>
-where
-    C: BoxableExpression<people::table, Pg, SqlType = Bool> + 'static,
-{
-    let condition: Condition = Box::new(condition);
+) -> Result<usize> {
     let rows: Vec<(Uuid, String, String)> = people::table
         .filter(people::active)
         .filter(condition)

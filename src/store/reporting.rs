@@ -105,7 +105,7 @@ pub(super) fn report_on(conn: &mut PgConnection, world: &World, report: &Report)
 /// Tells of a new case: the responsible person, the leaders of its area, the city's leaders when
 /// it may be a crime, administrators when nobody is named for the place.
 pub(super) fn tell(conn: &mut PgConnection, row: &CaseRow) -> Result<()> {
-    use super::outbox::{enqueue, key};
+    use super::outbox::{enqueue_all, key};
     use crate::enforcement::messages::{Kind, Level, Notice, Recipients};
     let place = cases::place_codes(row);
     let notice =
@@ -113,13 +113,13 @@ pub(super) fn tell(conn: &mut PgConnection, row: &CaseRow) -> Result<()> {
     // One key for both: who leads and answers at once is told once, as who answers.
     let dispatch = key(row.id, "dispatch");
     let responsible = row.assignee_id.map(Recipients::Person).into_iter().collect();
-    enqueue(conn, &notice(Kind::Dispatched, dispatch, responsible, BTreeMap::new()))?;
+    let mut notices = vec![notice(Kind::Dispatched, dispatch, responsible, BTreeMap::new())];
     let at = |level| Recipients::LeadersAt { place: place.clone(), level };
     let leaders = match place.city {
         Some(_) => [Level::Village, Level::Town, Level::District].map(at).to_vec(),
         None => vec![at(Level::City)],
     };
-    enqueue(conn, &notice(Kind::DispatchedLeaders, dispatch, leaders, BTreeMap::new()))?;
+    notices.push(notice(Kind::DispatchedLeaders, dispatch, leaders, BTreeMap::new()));
     let raised: Vec<Alarm> = serde_json::from_value(row.alarms.clone()).unwrap_or_default();
     if !raised.is_empty() {
         let text = |of: fn(&Alarm) -> &str, between| {
@@ -130,7 +130,7 @@ pub(super) fn tell(conn: &mut PgConnection, row: &CaseRow) -> Result<()> {
             ("alarm_en", text(|a| &a.text_en, "; ")),
         ]);
         let to = vec![Recipients::LeadersOf(place)];
-        enqueue(conn, &notice(Kind::Alarm, key(row.id, "alarm"), to, facts))?;
+        notices.push(notice(Kind::Alarm, key(row.id, "alarm"), to, facts));
     }
     if !matches!(row.found_by.as_deref(), Some("cell" | "village")) {
         // Once a day for a place: the gap is one, however many cases fall into it.
@@ -138,9 +138,9 @@ pub(super) fn tell(conn: &mut PgConnection, row: &CaseRow) -> Result<()> {
         let day = crate::enforcement::clock::day_of(row.reported_at);
         let gap = key(Uuid::NAMESPACE_OID, &format!("duty gap {gap} {day}"));
         let admins = vec![Recipients::Admins];
-        enqueue(conn, &notice(Kind::DutyGap, gap, admins, BTreeMap::new()))?;
+        notices.push(notice(Kind::DutyGap, gap, admins, BTreeMap::new()));
     }
-    Ok(())
+    enqueue_all(conn, &notices)
 }
 
 pub(super) fn first_answer(conn: &mut PgConnection, retry: &Retry) -> Result<Option<Value>> {

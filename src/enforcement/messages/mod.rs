@@ -8,6 +8,6 @@ mod templates;
 
 pub use facts::{CaseFacts, Facts, place as place_text};
 pub use kind::Kind;
-pub use notice::{Level, Notice, Recipients};
+pub use notice::{Level, Notice, Recipients, RoleAt};
 pub use routing::{channels, standing};
 pub use templates::{Overrides, check, check_built_in, render};
