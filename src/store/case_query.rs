@@ -48,9 +48,8 @@ pub fn count(conn: &mut PgConnection, filter: &CaseFilter) -> Result<i64> {
 }
 
 fn moment(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(seconds, 0).unwrap_or_else(|| {
-        if seconds < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC }
-    })
+    let outermost = if seconds < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+    DateTime::from_timestamp(seconds, 0).unwrap_or(outermost)
 }
 
 fn chosen<T: Copy>(

@@ -86,13 +86,13 @@ pub fn configure(config: &mut ServiceConfig) {
 /// What a request is about, owned.
 enum Asked {
     Boundary(Arc<Layer>),
-    Cases(CaseLayer, CaseFilter),
+    Cases(CaseLayer, Box<CaseFilter>),
 }
 
 impl Asked {
     fn new(layer: &str, query: &str, world: &World, account: &Account) -> Result<Self> {
         if let Some(layer) = CaseLayer::parse(layer) {
-            return Ok(Self::Cases(layer, filter(query, world, account)?));
+            return Ok(Self::Cases(layer, Box::new(filter(query, world, account)?)));
         }
         let atlas = world.atlas.load();
         let found = atlas.layer(layer).ok_or_else(|| no_layer(layer))?;
