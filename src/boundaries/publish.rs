@@ -13,7 +13,9 @@ use crate::atlas::feature::{Feature, LayerInfo};
 use crate::atlas::layer::Layer;
 use crate::atlas::lookup::Atlas;
 use crate::error::{Fault, FaultKind, Result};
+use crate::store::audit::{self, Entry};
 use crate::store::features::{self as stored, NewFeature};
+use crate::store::people::By;
 use crate::store::schema::{features, generations, imports};
 use crate::store::{Store, notify};
 use chrono::Utc;
@@ -22,6 +24,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Uuid as SqlUuid};
 use rayon::prelude::*;
 use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -225,7 +228,7 @@ fn wrong_state(state: &str) -> Fault {
 }
 
 /// Throws a draft away, with its rows.
-pub fn discard(store: &Store, id: Uuid) -> Result<()> {
+pub fn discard(store: &Store, id: Uuid, by: &By) -> Result<()> {
     store.transaction(|conn| {
         let import = find(conn, id)?;
         if !matches!(import.state.as_str(), "ready" | "failed") {
@@ -240,6 +243,11 @@ pub fn discard(store: &Store, id: Uuid) -> Result<()> {
         diesel::update(imports::table.find(id))
             .set((imports::state.eq("discarded"), imports::finished_at.eq(Utc::now())))
             .execute(conn)?;
+        let entry = Entry {
+            before: Some(json!({"layer": import.layer, "state": import.state})),
+            ..by.entry("boundaries.discard", format!("import:{id}"))
+        };
+        audit::record(conn, &entry)?;
         notify::notify(conn, "imports")
     })
 }
@@ -250,6 +258,8 @@ pub struct PublishOptions {
     /// Leave out what was rejected.
     pub accept_rejected: bool,
     pub published_by: Option<Uuid>,
+    /// The address it was asked from.
+    pub from: Option<IpAddr>,
 }
 
 /// Puts a draft into force: one transaction, one at a time. Returns the report as it now is, and
@@ -354,6 +364,15 @@ fn put_into_force(
             imports::finished_at.eq(Utc::now()),
         ))
         .execute(conn)?;
+    let by = By { actor: options.published_by, from: options.from, ..By::command() };
+    let entry = Entry {
+        before: Some(json!({"generation": atlas.generation()})),
+        after: Some(json!({
+            "generation": generation, "layer": import.layer, "changes": report.changes,
+        })),
+        ..by.entry("boundaries.publish", format!("import:{id}"))
+    };
+    audit::record(conn, &entry)?;
     notify::notify(conn, "boundaries")?;
     notify::notify(conn, "imports")?;
     Ok((report, generation))

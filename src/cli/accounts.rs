@@ -2,8 +2,7 @@
 
 use crate::error::{Fault, Result};
 use crate::store::Store;
-use crate::store::accounts;
-use rand::RngExt;
+use crate::store::accounts::{self, random_password};
 
 /// What to do with an account.
 #[derive(Debug, clap::Subcommand)]
@@ -20,15 +19,6 @@ pub enum AccountCommand {
         #[arg(long, default_value_t = 90)]
         days: i64,
     },
-}
-
-/// Letters and digits that nobody mistakes for another on paper.
-const ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
-
-/// A random password of 12 signs (59 bits).
-pub fn random_password() -> String {
-    let mut rng = rand::rng();
-    (0..12).map(|_| ALPHABET[rng.random_range(0..ALPHABET.len())] as char).collect()
 }
 
 pub fn run(command: AccountCommand, store: &Store) -> Result<()> {

@@ -1,6 +1,5 @@
 //! `xuncha demo`: the demo city, from nothing to served.
 
-use super::accounts::random_password;
 use super::serve::{self, ServeArgs};
 use crate::boundaries::ReadOptions;
 use crate::boundaries::demo::DEMO_IMPORTS;
@@ -8,6 +7,7 @@ use crate::boundaries::import_file;
 use crate::boundaries::publish::PublishOptions;
 use crate::config::StoreConfig;
 use crate::error::{Fault, Result};
+use crate::store::accounts::random_password;
 use crate::store::{Store, accounts, duties, past_cases, people, sheet::Sheet};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};

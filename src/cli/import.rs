@@ -122,7 +122,8 @@ fn keep(
     if !args.publish {
         return Ok(report);
     }
-    let options = PublishOptions { accept_rejected: args.accept_rejected, published_by: None };
+    let options =
+        PublishOptions { accept_rejected: args.accept_rejected, ..PublishOptions::default() };
     Ok(import_file::publish(store, id, options)?.0)
 }
 

@@ -1,7 +1,9 @@
 //! The commands, thin.
 
 pub mod accounts;
+pub mod backup;
 pub mod cases;
+pub mod check;
 pub mod demo;
 pub mod duties;
 pub mod import;
@@ -16,6 +18,7 @@ use crate::config::StoreConfig;
 use crate::error::{Language, Result};
 use crate::geometry::crs;
 use crate::store::Store;
+use crate::store::blobs::Blobs;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
@@ -62,6 +65,12 @@ enum Command {
     /// Reports as files: xlsx, CSV, JSON or a page to print
     #[command(subcommand)]
     Report(report::ReportCommand),
+    /// Verify the store: owners, histories, evidence, audit chain
+    Check(check::CheckArgs),
+    /// Database and evidence into one file, while the service runs
+    Backup(backup::BackupArgs),
+    /// A backup into an empty store
+    Restore(backup::RestoreArgs),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -127,6 +136,9 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Suspects(command) => suspects::run(command, &open()?),
         Command::Account(command) => accounts::run(command, &open()?),
         Command::Report(command) => report::run(command, &open()?, language()),
+        Command::Check(args) => check::run(&args, &open()?, &Blobs::open(&cli.store)?),
+        Command::Backup(args) => backup::backup(&args, &open()?, &Blobs::open(&cli.store)?),
+        Command::Restore(args) => backup::restore(&args, &open()?, &Blobs::open(&cli.store)?),
         Command::Openapi => {
             let document = crate::web::openapi();
             let text = document.to_pretty_json().map_err(crate::error::Fault::internal)?;

@@ -1,15 +1,20 @@
 //! Log-in: passwords (argon2id), sessions, API tokens.
 
-use super::Store;
+use super::audit::{self, Entry};
+use super::people::By;
 use super::schema::{api_tokens, people, sessions};
+use super::{Store, tokens};
 use crate::enforcement::people::{Person, Role};
+use crate::enforcement::permissions::TokenScope;
 use crate::error::{Fault, FaultKind, Result};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use chrono::{DateTime, Duration, Utc};
 use diesel::prelude::*;
-use rand::Rng;
+use rand::{Rng, RngExt};
+use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -28,6 +33,22 @@ pub struct LogIn {
     pub person: Person,
     pub must_change_password: bool,
     pub language: String,
+    pub via: Via,
+}
+
+/// By what somebody is logged in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Via {
+    pub session: Option<Uuid>,
+    /// What an API token is good for; none for a session.
+    pub token: Option<TokenScope>,
+}
+
+/// Where a log-in comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Device {
+    pub user_agent: Option<String>,
+    pub address: Option<IpAddr>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -62,6 +83,7 @@ impl Row {
             },
             must_change_password: self.must_change_password,
             language: self.language,
+            via: Via::default(),
         })
     }
 }
@@ -73,6 +95,9 @@ pub enum TokenKind {
     Api,
 }
 
+/// A credential's last use is written down no more often than this.
+const SEEN_EVERY_MINUTES: i64 = 2;
+
 /// The person behind a session or API token, by the token's hash.
 pub fn by_token(
     conn: &mut PgConnection,
@@ -80,26 +105,55 @@ pub fn by_token(
     hash: &[u8; 32],
 ) -> Result<Option<LogIn>> {
     let now = Utc::now();
-    let row = match kind {
-        TokenKind::Session => sessions::table
-            .inner_join(people::table)
-            .filter(sessions::token_hash.eq(hash.as_slice()))
-            .filter(sessions::expires_at.gt(now))
-            .filter(people::active)
-            .select(Row::as_select())
-            .first(conn)
-            .optional()?,
-        TokenKind::Api => api_tokens::table
-            .inner_join(people::table)
-            .filter(api_tokens::token_hash.eq(hash.as_slice()))
-            .filter(api_tokens::expires_at.gt(now))
-            .filter(api_tokens::revoked_at.is_null())
-            .filter(people::active)
-            .select(Row::as_select())
-            .first(conn)
-            .optional()?,
+    let long_ago = now - Duration::minutes(SEEN_EVERY_MINUTES);
+    let found = match kind {
+        TokenKind::Session => {
+            let found: Option<(Row, Uuid, DateTime<Utc>)> = sessions::table
+                .inner_join(people::table)
+                .filter(sessions::token_hash.eq(hash.as_slice()))
+                .filter(sessions::expires_at.gt(now))
+                .filter(people::active)
+                .select((Row::as_select(), sessions::id, sessions::last_seen_at))
+                .first(conn)
+                .optional()?;
+            if found.as_ref().is_some_and(|(_, _, seen)| *seen < long_ago) {
+                diesel::update(sessions::table.find(hash.as_slice()))
+                    .set(sessions::last_seen_at.eq(now))
+                    .execute(conn)?;
+            }
+            found.map(|(row, id, _)| (row, Via { session: Some(id), token: None }))
+        }
+        TokenKind::Api => {
+            let found: Option<(Row, Uuid, String, Option<DateTime<Utc>>)> = api_tokens::table
+                .inner_join(people::table)
+                .filter(api_tokens::token_hash.eq(hash.as_slice()))
+                .filter(api_tokens::expires_at.gt(now))
+                .filter(api_tokens::revoked_at.is_null())
+                .filter(people::active)
+                .select((
+                    Row::as_select(),
+                    api_tokens::id,
+                    api_tokens::scope,
+                    api_tokens::last_used_at,
+                ))
+                .first(conn)
+                .optional()?;
+            if let Some((_, id, _, used)) = &found
+                && used.is_none_or(|used| used < long_ago)
+            {
+                diesel::update(api_tokens::table.find(id))
+                    .set(api_tokens::last_used_at.eq(now))
+                    .execute(conn)?;
+            }
+            // A scope of a newer program is taken for the narrowest.
+            found.map(|(row, _, scope, _)| {
+                let scope = TokenScope::parse(&scope).unwrap_or(TokenScope::Read);
+                (row, Via { session: None, token: Some(scope) })
+            })
+        }
     };
-    row.map(Row::into_login).transpose()
+    let Some((row, via)) = found else { return Ok(None) };
+    Ok(Some(LogIn { via, ..row.into_login()? }))
 }
 
 fn wrong_credentials() -> Fault {
@@ -126,6 +180,15 @@ fn verify(hash: &str, password: &str) -> bool {
         .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
+/// Letters and digits that nobody mistakes for another on paper.
+const ALPHABET: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
+
+/// A random password of 12 signs (59 bits).
+pub fn random_password() -> String {
+    let mut rng = rand::rng();
+    (0..12).map(|_| ALPHABET[rng.random_range(0..ALPHABET.len())] as char).collect()
+}
+
 /// A token of 256 random bits, and its hash for the store.
 pub fn new_token() -> (String, [u8; 32]) {
     let mut bytes = [0u8; 32];
@@ -135,22 +198,52 @@ pub fn new_token() -> (String, [u8; 32]) {
     (token, hash)
 }
 
-/// Checks phone and password and opens a session; gives its token.
-pub fn log_in(store: &Store, phone: &str, password: &str) -> Result<(LogIn, String)> {
+/// Checks phone and password and opens a session; gives its token. Both outcomes are audited, but
+/// for tries during a lock-out, which anybody could make thousands of.
+pub fn log_in(
+    store: &Store,
+    phone: &str,
+    password: &str,
+    device: &Device,
+) -> Result<(LogIn, String)> {
     let mut conn = store.conn()?;
-    let row = check(&mut conn, phone, password)?;
+    let entry = |action, actor, subject| Entry {
+        actor,
+        from: device.address,
+        action,
+        subject,
+        before: None,
+        after: Some(json!({"user_agent": device.user_agent})),
+    };
+    let row = match check(&mut conn, phone, password) {
+        Err(fault) if fault.kind == FaultKind::NotLoggedIn => {
+            audit::record(&mut conn, &entry("session.refused", None, format!("phone:{phone}")))?;
+            return Err(fault);
+        }
+        checked => checked?,
+    };
+    drop(conn);
     let (token, hash) = new_token();
     let now = Utc::now();
-    diesel::delete(sessions::table.filter(sessions::expires_at.lt(now))).execute(&mut *conn)?;
-    diesel::insert_into(sessions::table)
-        .values((
-            sessions::token_hash.eq(hash.as_slice()),
-            sessions::person_id.eq(row.id),
-            sessions::created_at.eq(now),
-            sessions::expires_at.eq(now + Duration::days(SESSION_DAYS)),
-        ))
-        .execute(&mut *conn)?;
-    Ok((row.into_login()?, token))
+    let session = Uuid::new_v4();
+    store.transaction(|conn| {
+        diesel::delete(sessions::table.filter(sessions::expires_at.lt(now))).execute(conn)?;
+        diesel::insert_into(sessions::table)
+            .values((
+                sessions::token_hash.eq(hash.as_slice()),
+                sessions::id.eq(session),
+                sessions::person_id.eq(row.id),
+                sessions::created_at.eq(now),
+                sessions::last_seen_at.eq(now),
+                sessions::expires_at.eq(now + Duration::days(SESSION_DAYS)),
+                sessions::user_agent.eq(&device.user_agent),
+                sessions::address.eq(device.address.map(|address| address.to_string())),
+            ))
+            .execute(conn)?;
+        audit::record(conn, &entry("session.open", Some(row.id), format!("person:{}", row.id)))
+    })?;
+    let via = Via { session: Some(session), token: None };
+    Ok((LogIn { via, ..row.into_login()? }, token))
 }
 
 /// The person with this phone and password; counts failures and holds off guessing.
@@ -197,9 +290,16 @@ fn check(conn: &mut PgConnection, phone: &str, password: &str) -> Result<Row> {
 }
 
 /// Ends a session.
-pub fn log_out(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<()> {
-    diesel::delete(sessions::table.find(hash.as_slice())).execute(conn)?;
-    Ok(())
+pub fn log_out(store: &Store, hash: &[u8; 32], from: Option<IpAddr>) -> Result<()> {
+    store.transaction(|conn| {
+        let ended: Option<Uuid> = diesel::delete(sessions::table.find(hash.as_slice()))
+            .returning(sessions::person_id)
+            .get_result(conn)
+            .optional()?;
+        let Some(person) = ended else { return Ok(()) };
+        let by = By { actor: Some(person), from, ..By::command() };
+        audit::record(conn, &by.entry("session.close", format!("person:{person}")))
+    })
 }
 
 /// Changes a password and ends the person's other sessions.
@@ -231,7 +331,8 @@ pub fn change_password(
                 .filter(sessions::token_hash.ne(keep.unwrap_or_default().to_vec())),
         )
         .execute(conn)?;
-        Ok(())
+        let by = By { actor: Some(row.id), ..By::command() };
+        audit::record(conn, &by.entry("password.change", format!("person:{}", row.id)))
     })
 }
 
@@ -257,10 +358,11 @@ pub fn activate(
             format!("Nobody has the phone {phone}"),
         ));
     }
-    Ok(())
+    audit::record(conn, &By::command().entry("people.activate", format!("phone:{phone}")))
 }
 
-/// Makes an API token for a person; the token is shown once and stored as its hash.
+/// Makes an API token for a person, good for all that the person may; it is told once and kept as
+/// its hash.
 pub fn create_api_token(
     conn: &mut PgConnection,
     phone: &str,
@@ -276,14 +378,13 @@ pub fn create_api_token(
         )
     })?;
     let (token, hash) = new_token();
-    diesel::insert_into(api_tokens::table)
-        .values((
-            api_tokens::id.eq(Uuid::new_v4()),
-            api_tokens::token_hash.eq(hash.as_slice()),
-            api_tokens::person_id.eq(person),
-            api_tokens::name.eq(name),
-            api_tokens::expires_at.eq(Utc::now() + Duration::days(days)),
-        ))
-        .execute(conn)?;
+    let new = tokens::NewToken {
+        id: Uuid::new_v4(),
+        person,
+        name: name.into(),
+        scope: TokenScope::Manage,
+        days,
+    };
+    tokens::insert(conn, &new, &hash, &By::command())?;
     Ok(token)
 }

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -76,6 +77,11 @@ impl Cluster {
     /// The process id of the server, when it is alive.
     pub fn server_pid(&self) -> Option<i32> {
         process::postmaster(&self.site.data)
+    }
+
+    /// A program of the server's version, run as the server's user.
+    pub fn program(&self, name: &str) -> Result<Command> {
+        Ok(os::command(&self.site.programs()?.join(name), self.site.user))
     }
 
     /// Leaves the cluster; the last one stops the server.
@@ -231,6 +237,11 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// A program of the newest PostgreSQL installed, for a server that is not ours.
+pub fn installed_program(name: &str) -> Result<Command> {
+    Ok(Command::new(os::find_programs(None)?.join(name)))
 }
 
 /// Where the cluster of a data folder is, or shall be: in the data folder where PostgreSQL's user

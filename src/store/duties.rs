@@ -3,7 +3,8 @@
 //! A table has the last word on every (code, nature, rank) it names: those who held it before and
 //! are not named go. What it does not name stays, so tables may come village by village.
 
-use super::people::{KnownAreas, PHONE};
+use super::audit::{self, Entry};
+use super::people::{By, KnownAreas, PHONE};
 use super::schema::{duties, people};
 use super::sheet::{Row, RowRemark, RowReport, Sheet};
 use super::{Store, notify};
@@ -11,13 +12,14 @@ use crate::enforcement::people::{DutyNature, Rank};
 use crate::error::Result;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
 const CHUNK: usize = 1000;
 
 /// Code, nature, rank.
-type Post = (String, &'static str, &'static str);
+pub(super) type Post = (String, &'static str, &'static str);
 
 #[derive(Insertable)]
 #[diesel(table_name = duties)]
@@ -28,27 +30,45 @@ struct NewDuty<'a> {
     rank: &'a str,
 }
 
-/// Puts the duties of a table into the store, in one transaction; a dry run only reports.
+/// [`import_by`] the machine's own administrator.
 pub fn import(store: &Store, sheet: &Sheet, dry_run: bool) -> Result<RowReport> {
+    import_by(store, sheet, dry_run, &By::command())
+}
+
+/// Puts the duties of a table into the store, in one transaction; a dry run only reports. Rows
+/// about areas or people out of reach are rejected.
+pub fn import_by(store: &Store, sheet: &Sheet, dry_run: bool, by: &By) -> Result<RowReport> {
     let columns = Columns::of(sheet)?;
     let outcome = store.transaction(|conn| {
         conn.batch_execute("LOCK TABLE duties IN SHARE ROW EXCLUSIVE MODE")?;
         let areas = KnownAreas::load(conn)?;
-        let phones: HashMap<String, Uuid> =
-            people::table.select((people::phone, people::id)).load(conn)?.into_iter().collect();
+        let phones: HashMap<String, (Uuid, String)> = people::table
+            .select((people::phone, (people::id, people::area_code)))
+            .load(conn)?
+            .into_iter()
+            .collect();
         let held = load_held(conn)?;
 
         let mut report = RowReport { read: sheet.rows().len(), dry_run, ..RowReport::default() };
         // Ordered, so that two imports of one table write in the same order.
-        let mut wanted: BTreeMap<Post, HashSet<Uuid>> = BTreeMap::new();
+        let mut wanted = Wanted::new();
         for row in sheet.rows() {
-            let (post, person) = match columns.duty(row, &phones) {
+            let (post, (person, home)) = match columns.duty(row, &phones) {
                 Ok(duty) => duty,
                 Err(remark) => {
                     report.rejected.push(remark);
                     continue;
                 }
             };
+            if !by.reach.holds(&post.0) || !by.reach.holds(home) {
+                report.rejected.push(RowRemark::new(
+                    row.number,
+                    "other_area",
+                    "不在您的辖区内",
+                    "outside your area",
+                ));
+                continue;
+            }
             if areas.can_tell(&post.0) && !areas.contains(&post.0) {
                 report.warnings.push(RowRemark::new(
                     row.number,
@@ -63,16 +83,37 @@ pub fn import(store: &Store, sheet: &Sheet, dry_run: bool) -> Result<RowReport> 
             report.unchanged += usize::from(is_held || !is_new);
         }
 
-        let mut gone = Vec::new();
-        let mut new = Vec::new();
-        for (post, holders) in &wanted {
+        let change = Change::between(&wanted, &held);
+        report.removed = change.gone.len();
+        if !dry_run {
+            change.write(conn, "duties.import", by)?;
+        }
+        Ok(report)
+    });
+    outcome?.usable()
+}
+
+/// Who shall hold each post that is named.
+pub(super) type Wanted = BTreeMap<Post, HashSet<Uuid>>;
+
+/// What has to be written for the posts named to be held as wanted.
+pub(super) struct Change<'a> {
+    /// Rows, each with what it said.
+    pub gone: Vec<(i64, Post, Uuid)>,
+    pub new: Vec<(&'a Post, Uuid)>,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn between(wanted: &'a Wanted, held: &HashMap<Post, HashMap<Uuid, i64>>) -> Self {
+        let mut change = Self { gone: Vec::new(), new: Vec::new() };
+        for (post, holders) in wanted {
             let before = held.get(post);
-            gone.extend(
+            change.gone.extend(
                 before
                     .into_iter()
                     .flatten()
                     .filter(|(person, _)| !holders.contains(person))
-                    .map(|(_, id)| *id),
+                    .map(|(person, id)| (*id, post.clone(), *person)),
             );
             let mut added: Vec<Uuid> = holders
                 .iter()
@@ -80,31 +121,58 @@ pub fn import(store: &Store, sheet: &Sheet, dry_run: bool) -> Result<RowReport> 
                 .copied()
                 .collect();
             added.sort_unstable();
-            new.extend(added.into_iter().map(|person_id| NewDuty {
-                code: &post.0,
-                person_id,
-                nature: post.1,
-                rank: post.2,
-            }));
+            change.new.extend(added.into_iter().map(|person| (post, person)));
         }
-        report.removed = gone.len();
-        if dry_run || (gone.is_empty() && new.is_empty()) {
-            return Ok(report);
+        change
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.new.is_empty()
+    }
+
+    /// Writes it, with one row of audit.
+    pub(super) fn write(
+        &self,
+        conn: &mut PgConnection,
+        action: &'static str,
+        by: &By,
+    ) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
         }
-        for chunk in gone.chunks(CHUNK) {
+        let ids: Vec<i64> = self.gone.iter().map(|(id, ..)| *id).collect();
+        for chunk in ids.chunks(CHUNK) {
             diesel::delete(duties::table.filter(duties::id.eq_any(chunk))).execute(conn)?;
         }
-        for chunk in new.chunks(CHUNK) {
+        let rows: Vec<_> = self
+            .new
+            .iter()
+            .map(|((code, nature, rank), person_id)| NewDuty {
+                code,
+                person_id: *person_id,
+                nature,
+                rank,
+            })
+            .collect();
+        for chunk in rows.chunks(CHUNK) {
             diesel::insert_into(duties::table).values(chunk).execute(conn)?;
         }
-        notify::notify(conn, "people")?;
-        Ok(report)
-    });
-    outcome?.usable()
+        let shown = |(code, nature, rank): &Post, person: Uuid| json!({"code": code, "nature": nature, "rank": rank, "person_id": person});
+        let before: Value =
+            self.gone.iter().map(|(_, post, person)| shown(post, *person)).collect();
+        let after: Value = self.new.iter().map(|(post, person)| shown(post, *person)).collect();
+        let entry = Entry {
+            before: Some(before),
+            after: Some(after),
+            ..by.entry(action, "duties:".into())
+        };
+        audit::record(conn, &entry)?;
+        notify::notify(conn, "people")
+    }
 }
 
 /// Who holds what: post → person → row.
-fn load_held(conn: &mut PgConnection) -> Result<HashMap<Post, HashMap<Uuid, i64>>> {
+pub(super) fn load_held(conn: &mut PgConnection) -> Result<HashMap<Post, HashMap<Uuid, i64>>> {
     let rows: Vec<(i64, String, Uuid, String, String)> = duties::table
         .select((duties::id, duties::code, duties::person_id, duties::nature, duties::rank))
         .load(conn)?;
@@ -135,13 +203,16 @@ impl Columns {
         })
     }
 
-    fn duty(&self, row: &Row, phones: &HashMap<String, Uuid>) -> Result<(Post, Uuid), RowRemark> {
+    fn duty<'a>(
+        &self,
+        row: &Row,
+        phones: &'a HashMap<String, (Uuid, String)>,
+    ) -> Result<(Post, (Uuid, &'a str)), RowRemark> {
         let refuse = |code, zh: &str, en: &str, text: &str| {
             RowRemark::new(row.number, code, format!("{zh} {text:?}"), format!("{en} {text:?}"))
         };
         let code = row.get(self.code);
-        // Cells have 15 digits as a rule, but other lengths and letters occur.
-        if !(6..=40).contains(&code.len()) || !code.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !may_be_code(code) {
             return Err(refuse("bad_code", "代码不可用", "the code is unusable", code));
         }
         let text = row.get(self.nature);
@@ -151,11 +222,16 @@ impl Columns {
         let rank = parse_rank(text)
             .ok_or_else(|| refuse("unknown_rank", "未知级别", "unknown rank", text))?;
         let phone = row.get(self.phone);
-        let person = phones.get(phone).ok_or_else(|| {
+        let (person, home) = phones.get(phone).ok_or_else(|| {
             refuse("unknown_phone", "没有此手机号的人员", "nobody has the phone", phone)
         })?;
-        Ok(((code.to_owned(), nature.as_str(), rank.as_str()), *person))
+        Ok(((code.to_owned(), nature.as_str(), rank.as_str()), (*person, home.as_str())))
     }
+}
+
+/// Cells have 15 digits as a rule, but other lengths and letters occur.
+pub(super) fn may_be_code(code: &str) -> bool {
+    (6..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 fn parse_nature(text: &str) -> Option<DutyNature> {

@@ -4,14 +4,17 @@ pub mod absences;
 pub mod accounts;
 pub mod attachments;
 pub mod audit;
+pub mod backup;
 pub mod blobs;
 pub mod case_export;
 pub mod case_feed;
 pub mod case_query;
 pub mod cases;
+pub mod check;
 pub mod cluster;
 pub mod deliveries;
 pub mod duties;
+pub mod duty_list;
 pub mod features;
 pub mod filters;
 pub mod frozen;
@@ -19,6 +22,7 @@ pub mod generations;
 pub mod geometry;
 pub mod inboxes;
 pub mod layer_styles;
+pub mod leave;
 pub mod messages;
 mod migrate;
 pub mod notify;
@@ -27,6 +31,7 @@ pub mod outbox;
 pub mod past_cases;
 pub mod patrol;
 pub mod people;
+pub mod persons;
 pub mod previews;
 pub mod public_reports;
 pub mod push;
@@ -41,6 +46,7 @@ pub mod settings;
 pub mod sheet;
 pub mod suspects;
 pub mod tasks;
+pub mod tokens;
 pub mod uploads;
 pub mod workflow;
 pub mod world;
@@ -120,6 +126,25 @@ impl Store {
     /// The connection string of the owner, for libpq programs (`pg_dump -d …`).
     pub fn owner_url(&self) -> &str {
         &self.inner.owner_url
+    }
+
+    /// Brings the schema up to date; [`Store::open`] has done so already.
+    pub fn migrate(&self) -> Result<()> {
+        migrate::migrate(&mut self.owner_conn()?)
+    }
+
+    /// A program of PostgreSQL's (`pg_dump` …) fit for the server we use: of the private cluster's
+    /// version and user, else of the newest version installed.
+    pub fn postgres_program(&self, name: &str) -> Result<std::process::Command> {
+        match &*self.inner.cluster.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(cluster) => cluster.program(name),
+            None => cluster::installed_program(name),
+        }
+    }
+
+    /// How many connections the pool has open.
+    pub fn pool_connections(&self) -> u32 {
+        self.inner.pool.state().connections
     }
 
     /// Process id of the private cluster's server, when there is one and it is alive.

@@ -3,32 +3,65 @@
 //! A person is known by phone: a table read again changes nothing, one with changed rows updates
 //! those people. Nobody gets a password here; activation gives one.
 
+use super::audit::{self, Entry};
 use super::schema::{features, people};
 use super::sheet::{Row, RowRemark, RowReport, Sheet};
 use super::{Store, notify};
 use crate::atlas::feature::layers;
 use crate::enforcement::people::Role;
+use crate::enforcement::reach::Reach;
 use crate::error::{Fault, Result};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use serde::Serialize;
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// Rows per statement; a statement binds at most 65,535 values.
 const CHUNK: usize = 1000;
 
-#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, PartialEq, Serialize, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = people, treat_none_as_null = true)]
-struct PersonRow {
-    phone: String,
-    name: String,
-    role: String,
-    area_code: String,
-    department: Option<String>,
+pub(super) struct PersonRow {
+    pub phone: String,
+    pub name: String,
+    pub role: String,
+    pub area_code: String,
+    pub department: Option<String>,
 }
 
-/// Puts the people of a table into the store, in one transaction; a dry run only reports.
+/// Who changes people or duties, from where, and whose.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// None for commands on the machine itself.
+    pub actor: Option<Uuid>,
+    pub from: Option<IpAddr>,
+    pub reach: Reach,
+}
+
+impl By {
+    /// The machine's own administrator.
+    pub fn command() -> Self {
+        Self { actor: None, from: None, reach: Reach::everything() }
+    }
+
+    /// A row of the audit trail.
+    pub fn entry(&self, action: &'static str, subject: String) -> Entry {
+        let Self { actor, from, .. } = *self;
+        Entry { actor, from, action, subject, before: None, after: None }
+    }
+}
+
+/// [`import_by`] the machine's own administrator.
 pub fn import(store: &Store, sheet: &Sheet, dry_run: bool) -> Result<RowReport> {
+    import_by(store, sheet, dry_run, &By::command())
+}
+
+/// Puts the people of a table into the store, in one transaction; a dry run only reports. Rows
+/// about people or areas out of reach are rejected.
+pub fn import_by(store: &Store, sheet: &Sheet, dry_run: bool, by: &By) -> Result<RowReport> {
     let columns = Columns::of(sheet)?;
     let outcome = store.transaction(|conn| {
         // Two imports at once would both find a person missing.
@@ -43,7 +76,7 @@ pub fn import(store: &Store, sheet: &Sheet, dry_run: bool) -> Result<RowReport> 
 
         let mut report = RowReport { read: sheet.rows().len(), dry_run, ..RowReport::default() };
         let mut seen: HashMap<String, u64> = HashMap::new();
-        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        let (mut new, mut changed, mut before) = (Vec::new(), Vec::new(), Vec::new());
         for row in sheet.rows() {
             let person = match columns.person(row, &areas) {
                 Ok(person) => person,
@@ -62,11 +95,25 @@ pub fn import(store: &Store, sheet: &Sheet, dry_run: bool) -> Result<RowReport> 
                 seen.insert(person.phone, first);
                 continue;
             }
+            let old = known.remove(&person.phone);
+            let out_of_reach = |p: &PersonRow| !by.reach.holds(&p.area_code);
+            if out_of_reach(&person) || old.as_ref().is_some_and(out_of_reach) {
+                report.rejected.push(RowRemark::new(
+                    row.number,
+                    "other_area",
+                    "不在您的辖区内",
+                    "outside your area",
+                ));
+                continue;
+            }
             report.accepted += 1;
-            match known.remove(&person.phone) {
+            match old {
                 None => new.push(person),
                 Some(old) if old == person => report.unchanged += 1,
-                Some(_) => changed.push(person),
+                Some(old) => {
+                    before.push(old);
+                    changed.push(person);
+                }
             }
         }
         report.updated = changed.len();
@@ -82,6 +129,12 @@ pub fn import(store: &Store, sheet: &Sheet, dry_run: bool) -> Result<RowReport> 
                 .set(person)
                 .execute(conn)?;
         }
+        let entry = Entry {
+            before: Some(json!(before)),
+            after: Some(json!({"new": new, "changed": changed})),
+            ..by.entry("people.import", "people:".into())
+        };
+        audit::record(conn, &entry)?;
         notify::notify(conn, "people")?;
         Ok(report)
     });
@@ -109,53 +162,62 @@ impl Columns {
 
     fn person(&self, row: &Row, areas: &KnownAreas) -> Result<PersonRow, RowRemark> {
         let text = |column| row.get(column).to_owned();
-        let (name, phone, area_code) = (text(self.name), text(self.phone), text(self.area_code));
-        if name.is_empty() || name.chars().count() > 100 || name.contains(char::is_control) {
-            return Err(RowRemark::new(
-                row.number,
-                "bad_name",
-                "姓名为空或不可用",
-                "the name is empty or unusable",
-            ));
+        let person = PersonRow {
+            name: text(self.name),
+            phone: text(self.phone),
+            role: text(self.role),
+            area_code: text(self.area_code),
+            department: self.department.map(text),
+        };
+        person.checked(areas).map_err(|e| RowRemark::new(row.number, e.code, e.zh, e.en))
+    }
+}
+
+/// What is wrong with the data of a person.
+#[derive(Debug)]
+pub(super) struct Objection {
+    pub code: &'static str,
+    pub field: &'static str,
+    pub zh: String,
+    pub en: String,
+}
+
+impl PersonRow {
+    /// The same, tidied, or what is wrong with it.
+    pub(super) fn checked(mut self, areas: &KnownAreas) -> Result<Self, Objection> {
+        let refuse = |code, field, zh: String, en: String| Err(Objection { code, field, zh, en });
+        let unusable =
+            |text: &str, most| text.chars().count() > most || text.contains(char::is_control);
+        if self.name.is_empty() || unusable(&self.name, 100) {
+            let (zh, en) = ("姓名为空或不可用", "the name is empty or unusable");
+            return refuse("bad_name", "name", zh.into(), en.into());
         }
-        if !is_phone(&phone) {
-            return Err(RowRemark::new(
-                row.number,
+        let phone = &self.phone;
+        if !is_phone(phone) {
+            return refuse(
                 "bad_phone",
+                "phone",
                 format!("手机号 {phone:?} 不是 5–20 位数字"),
                 format!("phone {phone:?} is not 5 to 20 digits"),
-            ));
+            );
         }
-        let role = parse_role(row.get(self.role)).ok_or_else(|| {
-            let role = row.get(self.role);
-            RowRemark::new(
-                row.number,
-                "unknown_role",
-                format!("未知角色 {role:?}"),
-                format!("unknown role {role:?}"),
-            )
-        })?;
-        if !areas.may_be(&area_code) {
-            return Err(RowRemark::new(
-                row.number,
-                "unknown_area",
-                format!("未知区划代码 {area_code:?}"),
-                format!("unknown area {area_code:?}"),
-            ));
+        let Some(role) = parse_role(&self.role) else {
+            let role = &self.role;
+            let (zh, en) = (format!("未知角色 {role:?}"), format!("unknown role {role:?}"));
+            return refuse("unknown_role", "role", zh, en);
+        };
+        let area = &self.area_code;
+        if !areas.may_be(area) {
+            let (zh, en) = (format!("未知区划代码 {area:?}"), format!("unknown area {area:?}"));
+            return refuse("unknown_area", "area_code", zh, en);
         }
-        let department = self.department.map(text).filter(|department| !department.is_empty());
-        if department
-            .as_ref()
-            .is_some_and(|d| d.chars().count() > 200 || d.contains(char::is_control))
-        {
-            return Err(RowRemark::new(
-                row.number,
-                "bad_department",
-                "部门不可用",
-                "the department is unusable",
-            ));
+        self.department = self.department.filter(|department| !department.is_empty());
+        if self.department.as_ref().is_some_and(|department| unusable(department, 200)) {
+            let (zh, en) = ("部门不可用", "the department is unusable");
+            return refuse("bad_department", "department", zh.into(), en.into());
         }
-        Ok(PersonRow { phone, name, role: role.as_str().into(), area_code, department })
+        self.role = role.as_str().into();
+        Ok(self)
     }
 }
 

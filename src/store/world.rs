@@ -6,6 +6,7 @@ use super::{Store, absences, cases, features, notify, settings};
 use crate::atlas::lookup::Atlas;
 use crate::enforcement::clock::Clock;
 use crate::enforcement::dispatch::Roster;
+use crate::enforcement::gaps::Gaps;
 use crate::enforcement::people::{Duty, DutyNature, Person, Rank, Role};
 use crate::enforcement::settings::Settings;
 use crate::error::{Fault, Result};
@@ -47,6 +48,7 @@ pub struct World {
     pub frames: CaseFrames,
     /// Land areas, worked out once per generation.
     pub land: LandStatistics,
+    gaps: Mutex<KnownGaps>,
     warming: Mutex<()>,
     pub changes: broadcast::Sender<Change>,
     /// Who listens for messages here.
@@ -54,6 +56,13 @@ pub struct World {
     marks: Mutex<Marks>,
     /// Calls of `refresh` begun so far.
     asked: AtomicU64,
+}
+
+/// The gaps last found, and of what.
+#[derive(Default)]
+struct KnownGaps {
+    of: Option<(Arc<Atlas>, Arc<Roster>)>,
+    gaps: Arc<Gaps>,
 }
 
 /// How far the store has been read.
@@ -97,6 +106,7 @@ impl World {
             cases: CaseIndex::default(),
             frames: CaseFrames::default(),
             land: LandStatistics::default(),
+            gaps: Mutex::default(),
             warming: Mutex::default(),
             changes: broadcast::Sender::new(CHANNEL_CAPACITY),
             inboxes: Inboxes::default(),
@@ -207,6 +217,23 @@ impl World {
         }
         self.inboxes.put(news);
         Ok(())
+    }
+
+    /// Cells for which nobody is named, of the present boundaries and people.
+    pub fn gaps(&self) -> Arc<Gaps> {
+        let (atlas, roster) = (self.atlas.load_full(), self.roster.load_full());
+        let mut known = self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = known
+            .of
+            .as_ref()
+            .is_some_and(|(a, r)| Arc::ptr_eq(a, &atlas) && Arc::ptr_eq(r, &roster));
+        if !is_same {
+            let found = Gaps::find(&atlas, &roster);
+            let revision = known.gaps.revision + 1;
+            known.gaps = Arc::new(Gaps { revision, ..found });
+            known.of = Some((atlas, roster));
+        }
+        Arc::clone(&known.gaps)
     }
 
     /// Has the next reading take in every case again. A server that was killed forgets numbers of

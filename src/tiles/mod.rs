@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod dissolve;
 pub mod encode;
 pub mod filter;
+pub mod gaps;
 pub mod heat;
 pub mod morton;
 pub mod outlines;

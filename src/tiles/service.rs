@@ -4,8 +4,11 @@ use super::address::TileAddress;
 use super::boundary::PreparedLayer;
 use super::case_index::CaseIndex;
 use super::cases::CaseFilter;
+use super::gaps;
 use super::heat::{self, CaseLayer};
 use crate::atlas::layer::Layer;
+use crate::enforcement::gaps::Gaps;
+use crate::enforcement::permissions::Scope;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use moka::sync::Cache;
@@ -77,6 +80,7 @@ impl AsRef<[u8]> for PackedTile {
 pub enum Subject<'a> {
     Boundary(&'a Arc<Layer>),
     Cases { layer: CaseLayer, index: &'a CaseIndex, filter: &'a CaseFilter },
+    Gaps { gaps: &'a Gaps, scope: &'a Scope },
 }
 
 /// Everything that the bytes of a tile depend on.
@@ -91,6 +95,7 @@ struct Key {
 enum Source {
     Boundary { layer: Box<str>, generation: u64 },
     Cases { layer: CaseLayer, filter: Box<CaseFilter>, revision: u64 },
+    Gaps { scope: Box<Scope>, revision: u64 },
 }
 
 impl Key {
@@ -105,6 +110,9 @@ impl Key {
                 filter: Box::new(filter.clone()),
                 revision: index.revision(tile),
             },
+            Subject::Gaps { gaps, scope } => {
+                Source::Gaps { scope: Box::new(scope.clone()), revision: gaps.revision }
+            }
         };
         Self { source, tile, packing }
     }
@@ -153,6 +161,7 @@ impl TileService {
                 Subject::Cases { layer, index, filter } => {
                     heat::tile(layer, &index.snapshot(), tile, filter)
                 }
+                Subject::Gaps { gaps, scope } => gaps::tile(gaps, scope, tile),
             };
             Arc::new(packed(bytes, packing))
         })

@@ -2,6 +2,7 @@
 
 use super::case_params::{self, CaseParams};
 use super::params::{self, text, wrong};
+use super::people::by_of;
 use super::problem::Problem;
 use super::session::Account;
 use super::state::{AppState, blocking};
@@ -12,7 +13,7 @@ use crate::geometry::crs::{Crs, ToCgcs2000};
 use crate::geometry::drawn;
 use crate::store::cases::{self, CaseQuery};
 use crate::store::reporting::{self, Report, Retry, case_json, footprint_json};
-use crate::store::{Store, attachments};
+use crate::store::{Store, attachments, audit};
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -223,7 +224,7 @@ async fn list(
         let rows = cases::list(&mut conn, &CaseQuery { limit: query.limit + 1, ..query.clone() })?;
         let page = &rows[..rows.len().min(query.limit as usize)];
         let next = (rows.len() > page.len()).then(|| page.last().map(cursor_of)).flatten();
-        Ok(CaseList { items: page.iter().map(case_json).collect(), next, total })
+        Ok(CaseList { items: page.iter().map(case_line).collect(), next, total })
     })
     .await?;
     Ok(HttpResponse::Ok().json(answer))
@@ -251,6 +252,24 @@ async fn count(
     Ok(HttpResponse::Ok().json(CaseCount { count }))
 }
 
+/// A case of a list: the party's identity number only hinted at. Whoever opens the case sees it,
+/// and that is audited.
+fn case_line(row: &cases::CaseRow) -> Value {
+    let mut line = case_json(row);
+    if let Some(id_number) = &row.party_id_number {
+        line["party"]["id_number"] = hinted(id_number).into();
+    }
+    line
+}
+
+/// The first three and the last two signs.
+fn hinted(text: &str) -> String {
+    let signs: Vec<char> = text.chars().collect();
+    let shown = |n: usize| n < 3 || n + 2 >= signs.len();
+    let long = signs.len() > 8;
+    signs.iter().enumerate().map(|(n, c)| if long && shown(n) { *c } else { '*' }).collect()
+}
+
 /// The case, if it exists and the account may see it; otherwise 404 either way.
 pub fn visible_case(store: &Store, account: &Account, id: Uuid) -> Result<cases::CaseRow> {
     let found = cases::find(&mut *store.conn()?, id)?;
@@ -276,6 +295,10 @@ async fn show(
     let answer = blocking(move || {
         let row = visible_case(&state.store, &account, *id)?;
         let mut conn = state.store.conn()?;
+        if row.party_id_number.is_some() {
+            let by = by_of(&state, &account);
+            audit::record(&mut conn, &by.entry("case.party_view", format!("case:{}", row.id)))?;
+        }
         let mut answer = case_json(&row);
         let footprint = cases::footprint(&mut conn, row.id)?;
         answer["footprint"] = footprint_json(footprint.as_ref());

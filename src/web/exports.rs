@@ -2,12 +2,14 @@
 
 use super::batch_stream::{AnswerStream, AnswerWriter};
 use super::case_params::{self, CaseParams};
+use super::people::by_of;
 use super::problem::Problem;
 use super::reports::{ReportFormat, chosen, language};
 use super::session::Account;
 use super::state::{AppState, blocking};
 use crate::enforcement::permissions::Action;
 use crate::error::{Fault, Result};
+use crate::store::audit::{self, Entry};
 use crate::store::{case_export, cases};
 use actix_web::http::header::{self, ContentEncoding};
 use actix_web::{HttpRequest, HttpResponse, get, web};
@@ -48,9 +50,16 @@ async fn export(
     let filter = params.filter(&state.world, &account, state.clock.now())?;
     let shared = state.clone();
     let counted = filter.clone();
+    let (by, asked) = (by_of(&state, &account), request.query_string().to_string());
     let (total, people) = blocking(move || {
         let mut conn = shared.store.conn()?;
-        Ok((cases::count(&mut conn, &counted)?, case_export::people(&mut conn)?))
+        let total = cases::count(&mut conn, &counted)?;
+        let entry = Entry {
+            after: Some(serde_json::json!({"filter": asked, "rows": total})),
+            ..by.entry("cases.export", "cases:".into())
+        };
+        audit::record(&mut conn, &entry)?;
+        Ok((total, case_export::people(&mut conn)?))
     })
     .await?;
     let (writer, body) = AnswerStream::pair();

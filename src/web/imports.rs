@@ -1,6 +1,7 @@
 //! Imports of boundary files: upload, check report, publish or discard.
 
 use super::params;
+use super::people::by_of;
 use super::problem::Problem;
 use super::session::Account;
 use super::state::{AppState, blocking};
@@ -204,6 +205,7 @@ async fn publish_draft(
     let options = PublishOptions {
         accept_rejected: body.map(|b| b.accept_rejected).unwrap_or_default(),
         published_by: Some(account.person.id),
+        from: account.from,
     };
     let shown = blocking(move || {
         let (_, generation) = import_file::publish(&state.store, *id, options)?;
@@ -229,7 +231,7 @@ async fn discard(
 ) -> Result<HttpResponse> {
     account.require(Action::ManageBoundaries)?;
     let shown = blocking(move || {
-        publish::discard(&state.store, *id)?;
+        publish::discard(&state.store, *id, &by_of(&state, &account))?;
         publish::show(&mut *state.store.conn()?, *id)
     })
     .await?;

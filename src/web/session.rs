@@ -6,7 +6,7 @@ use crate::enforcement::people::Person;
 use crate::enforcement::permissions::{Action, Scope, may};
 use crate::enforcement::place::AreaName;
 use crate::error::{Fault, FaultKind, Result};
-use crate::store::accounts::{self, LogIn};
+use crate::store::accounts::{self, Device, LogIn, Via};
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, delete, dev, get, post, web};
@@ -29,6 +29,7 @@ pub struct Account {
     pub language: String,
     /// The address this request came from, for the audit trail.
     pub from: Option<IpAddr>,
+    pub via: Via,
 }
 
 impl Account {
@@ -146,6 +147,16 @@ async fn account_of(request: HttpRequest) -> Result<Arc<Account>> {
     if phone.is_some_and(|phone| phone != account.person.phone) {
         return Err(not_logged_in());
     }
+    if let Some(scope) = account.via.token
+        && !scope.admits(request.method().as_str(), request.path())
+    {
+        return Err(Fault::new(
+            FaultKind::Forbidden,
+            "token_scope",
+            "该令牌的权限范围不允许此操作",
+            "This token's scope does not allow this",
+        ));
+    }
     Ok(account)
 }
 
@@ -162,6 +173,7 @@ fn to_account(state: &AppState, login: LogIn) -> Account {
         must_change_password: login.must_change_password,
         language: login.language,
         from: None,
+        via: login.via,
     }
 }
 
@@ -241,18 +253,29 @@ fn me_of(state: &AppState, account: &Account) -> Me {
     }
 }
 
+/// What the device says it is, shortened.
+fn user_agent(request: &HttpRequest) -> Option<String> {
+    let said = request.headers().get(header::USER_AGENT)?.to_str().ok()?;
+    Some(said.chars().filter(|c| !c.is_control()).take(200).collect())
+}
+
 /// Log in.
 #[utoipa::path(tag = "session", request_body = Credentials,
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)))]
 #[post("/session")]
-async fn log_in(state: web::Data<AppState>, body: web::Json<Credentials>) -> Result<HttpResponse> {
+async fn log_in(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    body: web::Json<Credentials>,
+) -> Result<HttpResponse> {
     let Credentials { phone, password } = body.into_inner();
     if phone.len() > 20 || password.len() > 1024 {
         return Err(Fault::invalid("手机号或密码过长", "Phone or password is too long"));
     }
+    let device = Device { user_agent: user_agent(&request), address: address_of(&request) };
     let shared = state.clone();
     let (login, token) =
-        blocking(move || accounts::log_in(&shared.store, phone.trim(), &password)).await?;
+        blocking(move || accounts::log_in(&shared.store, phone.trim(), &password, &device)).await?;
     let account = to_account(&state, login);
     let cookie = Cookie::build(COOKIE, token)
         .path("/")
@@ -269,8 +292,8 @@ async fn log_in(state: web::Data<AppState>, body: web::Json<Credentials>) -> Res
 #[delete("/session")]
 async fn log_out(state: web::Data<AppState>, request: HttpRequest) -> Result<HttpResponse> {
     if let Some(Credential::Session(token)) = credential(&request)? {
-        let shared = state.clone();
-        blocking(move || accounts::log_out(&mut *shared.store.conn()?, &token)).await?;
+        let (shared, from) = (state.clone(), address_of(&request));
+        blocking(move || accounts::log_out(&shared.store, &token, from)).await?;
         state.accounts.invalidate(&token);
     }
     let mut gone = Cookie::build(COOKIE, "").path("/").http_only(true).finish();

@@ -7,10 +7,13 @@ use super::session::Account;
 use super::state::AppState;
 use crate::atlas::feature::layers;
 use crate::atlas::layer::Layer;
+use crate::enforcement::gaps::Gaps;
+use crate::enforcement::permissions::{Action, Scope};
 use crate::error::{Fault, Result};
 use crate::store::world::World;
 use crate::tiles::address::{MAX_LATITUDE, MAX_ZOOM, TileAddress};
 use crate::tiles::cases::CaseFilter;
+use crate::tiles::gaps;
 use crate::tiles::heat::CaseLayer;
 use crate::tiles::service::{PackedTile, Packing, Subject, packed};
 use actix_web::http::header;
@@ -87,12 +90,20 @@ pub fn configure(config: &mut ServiceConfig) {
 enum Asked {
     Boundary(Arc<Layer>),
     Cases(CaseLayer, Box<CaseFilter>),
+    Gaps(Arc<Gaps>, Scope),
 }
 
 impl Asked {
     fn new(layer: &str, query: &str, world: &World, account: &Account) -> Result<Self> {
         if let Some(layer) = CaseLayer::parse(layer) {
             return Ok(Self::Cases(layer, Box::new(filter(query, world, account)?)));
+        }
+        if layer == gaps::LAYER {
+            account.require(Action::SeePeople)?;
+            if !query.is_empty() {
+                return Err(no_parameters());
+            }
+            return Ok(Self::Gaps(world.gaps(), account.scope.clone()));
         }
         let atlas = world.atlas.load();
         let found = atlas.layer(layer).ok_or_else(|| no_layer(layer))?;
@@ -102,6 +113,7 @@ impl Asked {
     fn subject<'a>(&'a self, world: &'a World) -> Subject<'a> {
         match self {
             Self::Boundary(layer) => Subject::Boundary(layer),
+            Self::Gaps(gaps, scope) => Subject::Gaps { gaps, scope },
             Self::Cases(layer, filter) => {
                 Subject::Cases { layer: *layer, index: &world.cases, filter }
             }
@@ -198,6 +210,14 @@ fn describe(
             let atlas = world.atlas.load();
             let city = atlas.layer(layers::CITY).and_then(|city| city.bounds());
             (case_fields(kind), city, layer.to_string())
+        }
+        Asked::Gaps(gaps, _) => {
+            let fields = json!({
+                "code": "String", "name": "String",
+                "land_use": "String: nothing, fallback or nobody",
+                "construction": "String: nothing, fallback or nobody",
+            });
+            (fields, gaps.cells.as_ref().and_then(|cells| cells.bounds()), layer.to_string())
         }
         Asked::Boundary(found) => {
             let info = found.info();

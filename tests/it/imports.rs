@@ -11,6 +11,7 @@ use xuncha::cli::import::{ImportArgs, import};
 use xuncha::error::Result;
 use xuncha::store::Store;
 use xuncha::store::features::load_atlas;
+use xuncha::store::people::By;
 use xuncha::store::schema::{features, imports};
 
 #[derive(Parser)]
@@ -99,8 +100,9 @@ fn what_may_not_be_published_is_refused_and_leaves_the_store_as_it_was() {
         .select(imports::id)
         .first(&mut conn)
         .unwrap();
-    publish::discard(store, waiting).unwrap();
-    assert_eq!(code_of(publish::discard(store, waiting)), "wrong_state");
+    let by = By::command();
+    publish::discard(store, waiting, &by).unwrap();
+    assert_eq!(code_of(publish::discard(store, waiting, &by)), "wrong_state");
     assert_eq!(rows(store), before);
 
     // Codes twice: every village has the same YSDM.

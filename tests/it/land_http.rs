@@ -34,6 +34,7 @@ fn serve() -> String {
             must_change_password: false,
             language: "zh".into(),
             from: None,
+            via: Default::default(),
         };
         state.accounts.insert(Sha256::digest(token).into(), Arc::new(account));
     }

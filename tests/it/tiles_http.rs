@@ -69,6 +69,7 @@ fn serve() -> (String, Arc<World>) {
             must_change_password: false,
             language: "zh".into(),
             from: None,
+            via: Default::default(),
         };
         state.accounts.insert(Sha256::digest(token).into(), Arc::new(account));
     }
