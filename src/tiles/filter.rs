@@ -375,9 +375,10 @@ mod tests {
 
     #[test]
     fn a_query_string_names_days_and_escapes() {
+        // The first second of 1 October 2026 in Shanghai.
         let filter = CaseFilter {
-            from: Some(1_790_784_000 - 8 * 3600 - 1_790_784_000 % 86_400),
-            until: Some(1_790_784_000 - 8 * 3600 - 1_790_784_000 % 86_400 + 86_400),
+            from: Some(1_790_784_000),
+            until: Some(1_790_784_000 + 86_400),
             text: Some("林 1&2".into()),
             status: Choice::only(CaseStatus::Closed.bit() | CaseStatus::Stopped.bit()),
             cadre: Some(true),

@@ -275,3 +275,39 @@ fn a_year_with_no_data_is_a_table_of_zeros() {
         }
     }
 }
+
+#[test]
+fn attendance_follows_the_patrol_plans() {
+    use diesel::connection::SimpleConnection;
+    let city = City::start();
+    let mut conn = city.conn();
+    // A visit a week to each cell of a village: four weeks, from Monday to Sunday.
+    conn.batch_execute(
+        "INSERT INTO patrol_plans (id, title, area_code, per, times, season_months, valid_from)
+         VALUES (gen_random_uuid(), '每周一巡', '350302001001', 'week', 1, '{1,2,3,4,5,6,7,8,9,10,11,12}', '2025-01-06');
+         INSERT INTO patrol_visits (person_id, cell_code, day, source, at, city_code, district_code, town_code, village_code)
+         SELECT (SELECT min(id::text)::uuid FROM people), '350302001001001', day, 'record', day, '350300', '350302', '350302001', '350302001001'
+         FROM unnest(ARRAY['2025-03-04', '2025-03-05', '2025-03-12']::date[]) AS day",
+    )
+    .expect("a plan and visits");
+    let cells = crate::support::demo_city::count(
+        &mut conn,
+        "SELECT count(*) AS value FROM features_in_force_view WHERE layer = 'cell' AND code LIKE '350302001001%'",
+    );
+    let caller = city.caller(DISPATCHER);
+    for (area, level) in [("350300", "village"), ("350302", "town"), ("350302001001", "village")] {
+        let path =
+            format!("/reports/attendance?area={area}&level={level}&from=2025-03-03&to=2025-03-30");
+        let report = caller.get(&path).with(200);
+        let total = &report["total"];
+        assert_eq!((&total["cells"], &total["due"]), (&cells.into(), &(cells * 4).into()));
+        // Two days of one week are one visit.
+        assert_eq!((&total["made"], &total["unvisited"]), (&2.into(), &(cells - 1).into()));
+        let rate = number(total, "attendance_rate");
+        assert!((rate - 2.0 / (cells as f64 * 4.0)).abs() < 1e-12);
+        let list = &total["lists"]["due"];
+        let link = format!("/patrol/due?{}", list["query"].as_str().expect("a query"));
+        let due = caller.get(&link).with(200);
+        assert_eq!(due["items"].as_array().map(Vec::len), Some(cells as usize), "{due}");
+    }
+}
