@@ -48,7 +48,7 @@ fn places_are_found_by_name_and_code() {
     }
     caller.get("/places?q=").refused(400, "invalid");
     caller.get("/places?q=x&limit=0").refused(400, "invalid");
-    city.stranger().get("/places?q=x").refused(401, "unauthenticated");
+    city.stranger().get("/places?q=x").refused(401, "not_logged_in");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_layer_is_drawn_as_its_planner_wants() {
     assert_eq!(dispatcher.get("/layers/styles").with(200), json!({"town": style}));
     assert_eq!(dispatcher.get("/layers/town/style").with(200), style);
     assert_eq!(dispatcher.get("/layers/village/style").with(200), json!({}));
-    put(&dispatcher, "town", style.clone()).refused(403, "forbidden");
+    put(&dispatcher, "town", style.clone()).refused(403, "role_forbidden");
     put(&planner, "nowhere", style.clone()).refused(404, "not_found");
     for wrong in [
         json!({"fill": "red"}),
@@ -168,7 +168,7 @@ fn a_layer_comes_out_as_it_went_in() {
         );
         planner.post(&path(&report, "discard"), &json!({}));
     }
-    dispatcher.get("/layers/town/export").refused(403, "forbidden");
+    dispatcher.get("/layers/town/export").refused(403, "role_forbidden");
     planner.get("/layers/nowhere/export").refused(404, "not_found");
     planner.get("/layers/town/export?format=exe").refused(400, "invalid");
     let logged = "SELECT count(*) AS value FROM audit WHERE action = 'layer.export'";
@@ -217,7 +217,7 @@ fn an_earlier_version_comes_back_through_a_draft() {
     assert_eq!((&second[0]["current"], &second[0]["can_roll_back"]), (&json!(true), &json!(false)));
     assert_eq!((&second[1]["current"], &second[1]["can_roll_back"]), (&json!(false), &json!(true)));
     assert_eq!((&second[0]["features"], &second[1]["features"]), (&json!(1), &json!(2)));
-    dispatcher.get("/generations").refused(403, "forbidden");
+    dispatcher.get("/generations").refused(403, "role_forbidden");
 
     let begun = rollback(&second[1]["generation"]).with(202);
     let report = wait(&planner, begun["import_id"].as_str().expect("an id"));
