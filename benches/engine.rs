@@ -124,12 +124,20 @@ fn measure(name: &str, shapes: &[MultiPolygon], must: [f64; 3]) {
     let along = sorted(random.clone());
     let mut owners = vec![0; POINTS];
     let few = POINTS / 8;
-    let naive = best(3, few, || random[..few].iter().for_each(|p| drop(black_box(peer.owner(*p)))));
-    let single =
-        best(5, POINTS, || random.iter().for_each(|p| drop(black_box(index.owner(*p, &peer)))));
+    let plain = |points: &[Coord]| {
+        points.iter().for_each(|p| {
+            black_box(peer.owner(*p));
+        })
+    };
+    let single_ones = |points: &[Coord]| {
+        points.iter().for_each(|p| {
+            black_box(index.owner(*p, &peer));
+        })
+    };
+    let naive = best(3, few, || plain(&random[..few]));
+    let single = best(5, POINTS, || single_ones(&random));
     let batch = best(5, POINTS, || index.owners(black_box(&random), &peer, &mut owners));
-    let naive_along =
-        best(2, POINTS, || along.iter().for_each(|p| drop(black_box(peer.owner(*p)))));
+    let naive_along = best(2, POINTS, || plain(&along));
     let batch_along = best(5, POINTS, || index.owners(black_box(&along), &peer, &mut owners));
     let pool = threads(2);
     let both = best(5, POINTS, || {

@@ -23,6 +23,8 @@ pub struct Slot {
 
 /// A border of which neighbours have one copy each.
 struct Shared {
+    /// The piece's ends in one word, and whether it runs through the western border.
+    key: (u64, [bool; 2]),
     piece: Piece,
     forward: bool,
     mask: u8,
@@ -75,9 +77,11 @@ impl LeafWriter {
         for part in parts {
             let Some(piece) = part.piece else { continue };
             let mask = 1u8 << part.slot;
-            match self.shared.iter_mut().find(|other| other.piece == piece) {
+            let ends = piece.ends.iter().fold(0, |key, &end| key << 16 | u64::from(end));
+            let key = (ends, [piece.enters_west, piece.leaves_west]);
+            match self.shared.iter_mut().find(|other| other.key == key) {
                 Some(other) => other.mask ^= mask,
-                None => self.shared.push(Shared { piece, forward: part.forward, mask }),
+                None => self.shared.push(Shared { key, piece, forward: part.forward, mask }),
             }
         }
     }

@@ -154,11 +154,13 @@ impl Grid {
 
         // Most edges lie in one cell, clear of its borders.
         if row_a == row_b && column_a == column_b {
-            let clear = |v: i64| (v & (side - 1)) >= BESIDE && (v & (side - 1)) <= side - BESIDE;
+            let clear =
+                |v: i64| (v & (side - 1)).wrapping_sub(BESIDE) as u64 <= (side - 2 * BESIDE) as u64;
             if clear(ax) && clear(ay) && clear(bx) && clear(by) {
                 if (0..self.rows).contains(&row_a) && (0..self.columns).contains(&column_a) {
-                    let (x, y) = (column_a << bits, row_a << bits);
-                    let ends = [ax - x, ay - y, bx - x, by - y].map(|v| self.steps(v));
+                    let shift = self.log2_cell.saturating_sub(CELL_BITS);
+                    let steps = |v: i64| (((v & (side - 1)) + (1 << shift)) >> (shift + 1)) as u16;
+                    let ends = [steps(ax), steps(ay), steps(bx), steps(by)];
                     let piece = Piece { ends, enters_west: false, leaves_west: false };
                     sink.touch(column_a, row_a, Some(piece));
                 }
@@ -170,6 +172,8 @@ impl Grid {
             return;
         }
 
+        let slope = (edge.bx - edge.ax) as f64 / (edge.by - edge.ay).max(1) as f64;
+        let beside = (slope.abs() * BESIDE as f64) as i64 + BESIDE;
         let first = ((ay - BESIDE) >> bits).max(0);
         let last = ((by + BESIDE) >> bits).min(self.rows - 1);
         let mut entering: Option<(i64, f64)> = None;
@@ -198,19 +202,16 @@ impl Grid {
                 }
                 columns = Some((enter, leave));
             }
-            // What comes within a unit of the row.
-            let (y0, y1) = ((low - BESIDE).max(ay), (high + BESIDE).min(by));
-            let (x0, x1) = if ay == by {
-                (ax, bx)
-            } else {
-                let at = |y: i64| {
-                    let x = edge.x_at(y + self.south) - self.west as f64;
-                    floor(x + 0.5).clamp(ax.min(bx), ax.max(bx))
-                };
-                (at(y0), at(y1))
+            // What comes within two units of the row. An edge's x over two units of height changes
+            // by `beside` at most; where that is much, more cells are told of it than need be.
+            let (x0, x1) = match columns {
+                Some(((_, enter), (_, leave))) => (floor(enter), floor(leave)),
+                None if row < row_a => (edge.ax, edge.ax),
+                None => (edge.bx, edge.bx),
             };
-            let mut west = (x0.min(x1) - BESIDE) >> bits;
-            let mut east = (x0.max(x1) + BESIDE) >> bits;
+            let reach = |x: i64| (x - self.west).clamp(ax.min(bx), ax.max(bx));
+            let mut west = (reach(x0.min(x1) - beside) - BESIDE) >> bits;
+            let mut east = (reach(x0.max(x1) + beside) + BESIDE) >> bits;
             if let Some((enter, leave)) = columns {
                 west = west.min(enter.0).min(leave.0);
                 east = east.max(enter.0).max(leave.0);

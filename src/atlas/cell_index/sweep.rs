@@ -43,25 +43,18 @@ pub struct Sweep {
 impl Sink for Sweep {
     #[inline]
     fn touch(&mut self, column: i64, row: i64, piece: Option<Piece>) {
-        let cell = row * self.columns + column;
-        self.touched[cell as usize] = true;
+        let cell = (row * self.columns + column) as usize;
         self.near.push(Near { cell: cell as u32, member: self.member, edge: self.edge, piece });
-        let [w, s, e, n] = self.window.get_or_insert([column, row, column, row]);
-        *w = (*w).min(column);
-        *s = (*s).min(row);
-        *e = (*e).max(column);
-        *n = (*n).max(row);
+        if !std::mem::replace(&mut self.touched[cell], true) {
+            self.widen(column, row);
+        }
     }
 
     #[inline]
     fn crosses_north(&mut self, column: i64, row: i64) {
         self.toggled[(row * self.columns + column) as usize] ^= true;
         // The toggle's own cell must be in the window, or it would stay.
-        let [w, s, e, n] = self.window.get_or_insert([column, row, column, row]);
-        *w = (*w).min(column);
-        *s = (*s).min(row);
-        *e = (*e).max(column);
-        *n = (*n).max(row);
+        self.widen(column, row);
     }
 
     #[inline]
@@ -72,6 +65,14 @@ impl Sink for Sweep {
 }
 
 impl Sweep {
+    fn widen(&mut self, column: i64, row: i64) {
+        let [west, south, east, north] = self.window.get_or_insert([column, row, column, row]);
+        *west = (*west).min(column);
+        *south = (*south).min(row);
+        *east = (*east).max(column);
+        *north = (*north).max(row);
+    }
+
     /// Begins a grid.
     pub fn clear(&mut self, grid: &Grid) {
         let cells = (grid.columns * grid.rows) as usize;
