@@ -354,7 +354,7 @@ pub fn activate(store: &Store, id: Uuid, by: &By) -> Result<(PersonRecord, Strin
                 .execute(conn)?;
             diesel::delete(sessions::table.filter(sessions::person_id.eq(id))).execute(conn)?;
             audit::record(conn, &by.entry("people.activate", format!("person:{id}")))?;
-            Ok(find(conn, id, &by.reach)?)
+            find(conn, id, &by.reach)
         })
         .map(|person| (person, password))
 }

@@ -233,7 +233,7 @@ impl CaseFilter {
             && asked(self.cadre, f.cadre)
             && asked(self.open, open)
             && asked(self.overdue, open && f.due_at.is_some_and(|due| due < self.as_of))
-            && asked(self.without_area, !(f.areas.total() > 0.0))
+            && asked(self.without_area, f.areas.total() <= 0.0)
             && self.unplaced.is_none_or(|level| level.holds(case))
             && asked(self.imported, f.imported)
             && asked(self.closed_in_time, in_time(f.closed_at, f.close_due_at))
