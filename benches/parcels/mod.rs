@@ -58,7 +58,8 @@ impl Survey {
         let id = (i as u64) << 32 | j as u64;
         let at = |n: usize, axis: u64| {
             let rim = n == 0 || n == self.side;
-            let jitter = if rim { 0.0 } else { (fraction((id * 4 + axis) ^ self.seed) - 0.5) * 0.5 };
+            let jitter =
+                if rim { 0.0 } else { (fraction((id * 4 + axis) ^ self.seed) - 0.5) * 0.5 };
             warped((n as f64 + jitter) / self.side as f64)
         };
         snap(Coord { x: WEST + at(i, 1), y: SOUTH + at(j, 2) })

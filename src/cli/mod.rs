@@ -99,10 +99,15 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// A reader that has seen enough (`| head`) ends a command quietly. A service must not die of it.
+/// A reader that has seen enough (`| head`) ends a command quietly. A service must not die of it,
+/// nor those that write to programs of their own and tell why these gave up.
 fn end_with_the_reader(command: &Command) {
     use nix::sys::signal::{SigHandler, Signal, signal};
-    if !matches!(command, Command::Serve(_) | Command::Demo(_)) {
+    let goes_on = matches!(
+        command,
+        Command::Serve(_) | Command::Demo(_) | Command::Backup(_) | Command::Restore(_)
+    );
+    if !goes_on {
         // SAFETY: the default action is no handler, so no code runs in signal context.
         let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     }

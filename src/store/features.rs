@@ -180,9 +180,9 @@ fn kept_index(info: &LayerInfo, features: &[Feature]) -> Option<CellIndex> {
     let FromShelf { index, built_because, not_kept } =
         shelf.index(&info.name, features.len(), shape, &fineness);
     match built_because {
-        None => tracing::info!(layer = info.name, "index mapped from its file"),
+        None => tracing::debug!(layer = info.name, "index mapped from its file"),
         Some(why @ (Unusable::Missing | Unusable::Outdated)) => {
-            tracing::info!(layer = info.name, "index built: {why}");
+            tracing::debug!(layer = info.name, "index built: {why}");
         }
         Some(why) => tracing::warn!(layer = info.name, "index built: {why}"),
     }

@@ -24,6 +24,7 @@ const EXPECTED: &[(Action, &str, bool)] = &[
     (Action::HandlePublicReports, "svtdci", false),
     (Action::ManageSettings, "a", true),
     (Action::Redispatch, "ia", false),
+    (Action::FreezeReports, "tdca", false),
     (Action::SeeAudit, "a", true),
 ];
 
