@@ -68,7 +68,7 @@ test('a coordinate gives place, land and person, whatever its datum', async ({ p
 
   await lookUp(page, '119.0078，25.4540', 'WGS 84')
   await expect(page.locator(`${card} a[href^="tel:"]`).first()).toBeVisible()
-  await page.goto('/#at=13.4/25.454/119.0078')
+  await page.goto('/map#at=13.4/25.454/119.0078')
   await page.reload()
   await settledMap(page)
   await page.getByText('地类图斑').click()

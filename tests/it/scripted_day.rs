@@ -255,7 +255,7 @@ impl<'a> Story<'a> {
     fn run(&mut self, kind: usize, earlier: Option<&str>) {
         let crew = self.crew.clone();
         let Crew { responsible, colleague, squad_leader, reviewer, town_leader, .. } = &crew;
-        if kind % 3 == 0 {
+        if kind.is_multiple_of(3) {
             self.refused(responsible, "approve_close", json!({}), 403, "role_forbidden");
             self.refused(responsible, "confirm_stopped", json!({}), 409, "wrong_state");
         }
