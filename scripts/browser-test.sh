@@ -9,7 +9,9 @@ if [[ ${1:-} == --pictures ]]; then
     shift
 fi
 if [[ -z ${XUNCHA_BIN:-} ]]; then
-    cargo build --quiet --bin xuncha
+    # With the tests, as `cargo test` builds it: by itself, the program and much below it would be
+    # compiled once more with fewer features.
+    cargo test --quiet --no-run --test it
     XUNCHA_BIN=${CARGO_TARGET_DIR:-target}/debug/xuncha
 fi
 
